@@ -1,0 +1,20 @@
+"""The applications, by name."""
+
+import importlib
+from pathlib import Path
+
+NAMES = ("inpaint",)
+
+
+def recipe_path(name: str) -> Path:
+    """The recipe of an app, or the path itself where it is none's name."""
+    return Path(__file__).parent / name / "recipe.toml" if name in NAMES else Path(name)
+
+
+def task(name: str):
+    """The training side of an app (a vaekit.training.Task)."""
+    if name not in NAMES:
+        from vaekit.recipe import RecipeError
+
+        raise RecipeError(f"no app is called {name}; there are {', '.join(NAMES)}")
+    return importlib.import_module(f"vaekit.apps.{name}.training").TASK

@@ -1,0 +1,1 @@
+"""Inpainting: repair the holes of a photo."""

@@ -1,0 +1,216 @@
+"""Repair the holes of a photo of any size: squares of context, coarse to fine, pasted into the hole alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vaekit.bundle import find
+from vaekit.runtime import Network, RuntimeName, open_network
+
+TILE = 128
+"""Side of the network's own resolution, in pixels."""
+OVERLAP = 32
+"""Pixels that neighbouring tiles share."""
+CONTEXT = 2.0
+"""Side of the square round a hole, as a multiple of the hole's."""
+BATCH = 8
+
+
+class Editor:
+    """A loaded `inpaint` bundle: editor(image, mask) -> image.
+
+    Args:
+        bundle: name or path.
+        runtime: "onnx" or "tensorflow".
+        threads: threads of one network call, 0 for all cores.
+    """
+
+    def __init__(self, bundle: str = "inpaint", runtime: RuntimeName = "onnx", threads: int = 0):
+        found = find(bundle)
+        self.latent_dim: int = found.card["latent_dim"]
+        self.network: Network = open_network(found, runtime, threads)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        *,
+        seed: int | None = None,
+        iterations: int = 1,
+        feather: float = 0.0,
+    ) -> np.ndarray:
+        """Repair an image.
+
+        Args:
+            image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size.
+            mask: [H, W] bool, True in the hole.
+            seed: which of the possible fills; None is the most faithful one, z = 0.
+            iterations: how often the finest pass is repeated on its own answer, as CVAE-GAN repairs.
+            feather: width in pixels, inside the hole, over which the fill gives way to a smooth
+                continuation of what surrounds it.
+
+        Returns:
+            An array of the same shape and type; every pixel outside the hole is the input's, bit for bit.
+
+        Raises:
+            ValueError: shapes or types do not fit, or the hole covers the whole image.
+        """
+        _check(image, mask)
+        result = image.copy()
+        z = np.zeros(self.latent_dim) if seed is None else np.random.default_rng(seed).normal(size=self.latent_dim)
+        for window in windows(mask):
+            patch = image[window.rows, window.columns].astype(np.float32) / np.iinfo(image.dtype).max
+            hole = mask[window.rows, window.columns]
+            if image.shape[2] == 4:
+                fill = np.dstack([self._fill(patch[..., :3], hole, z, iterations), _alpha(patch[..., 3], hole)])
+            else:
+                fill = self._fill(patch, hole, z, iterations)
+            inside = hole & window.owns
+            scaled = np.rint(np.clip(fill, 0.0, 1.0) * np.iinfo(image.dtype).max).astype(image.dtype)
+            result[window.rows, window.columns][inside] = scaled[inside]
+        return result
+
+    def _fill(self, patch: np.ndarray, hole: np.ndarray, z: np.ndarray, iterations: int) -> np.ndarray:
+        """Fill a patch [H, W, 3] in 0..1, from the coarsest scale at which it is one tile to its own."""
+        guess = None
+        for height, width in scales(*hole.shape):
+            small, small_hole = shrink(patch, hole, (height, width))
+            last = (height, width) == hole.shape
+            for _ in range(iterations if last else 1):
+                hint = None if guess is None else cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC)
+                guess = self._pass(small, small_hole, hint, z)
+        assert guess is not None
+        return guess
+
+    def _pass(self, image: np.ndarray, hole: np.ndarray, hint: np.ndarray | None, z: np.ndarray) -> np.ndarray:
+        """One run of the network over overlapping tiles, at one scale."""
+        height, width = hole.shape
+        bottom, right = max(TILE - height, 0), max(TILE - width, 0)
+        pad = ((0, bottom), (0, right), (0, 0))
+        image = np.pad(image, pad, mode="symmetric")
+        hole = np.pad(hole, pad[:2], mode="symmetric")
+        guess = np.zeros((*hole.shape, 4), np.float32)
+        if hint is not None:
+            guess[..., :3] = np.pad(hint, pad, mode="symmetric")
+            guess[..., 3] = 1.0
+        total = np.zeros((*hole.shape, 3), np.float32)
+        weights = np.zeros((*hole.shape, 1), np.float32)
+        corners = [
+            (y, x)
+            for y in starts(hole.shape[0])
+            for x in starts(hole.shape[1])
+            if hole[y : y + TILE, x : x + TILE].any()
+        ]
+        for first in range(0, len(corners), BATCH):
+            part = corners[first : first + BATCH]
+
+            def cut(array, part=part):
+                return np.stack([array[y : y + TILE, x : x + TILE] for y, x in part]).astype(np.float32)
+
+            answers = self.network(
+                image=cut(image),
+                mask=cut(hole[..., None]),
+                hint=cut(guess),
+                z=np.tile(z.astype(np.float32), (len(part), 1)),
+            )
+            for (y, x), answer in zip(part, answers, strict=True):
+                total[y : y + TILE, x : x + TILE] += answer * _BUMP
+                weights[y : y + TILE, x : x + TILE] += _BUMP
+        filled = np.where(hole[..., None], total / np.maximum(weights, 1e-6), image)
+        return filled[:height, :width]
+
+
+def _check(image: np.ndarray, mask: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {image.shape} of {image.dtype}")
+    if mask.shape != image.shape[:2] or mask.dtype != bool:
+        raise ValueError(f"expected a bool mask of {image.shape[:2]}, not {mask.shape} of {mask.dtype}")
+    if mask.all():
+        raise ValueError("the mask covers the whole image: nothing is known to repair it from")
+
+
+def _bump() -> np.ndarray:
+    ramp = np.minimum(np.arange(1, TILE + 1), np.arange(TILE, 0, -1)).clip(max=OVERLAP) / OVERLAP
+    return np.outer(ramp, ramp)[..., None].astype(np.float32)
+
+
+_BUMP = _bump()
+"""Weight of a tile's pixels where tiles overlap: less at its rim, where it sees less."""
+
+
+def starts(length: int) -> list[int]:
+    """First pixels of the tiles that cover `length` >= TILE pixels with at least OVERLAP in common.
+
+    >>> starts(300)
+    [0, 86, 172]
+    """
+    count = 1 + -(-(length - TILE) // (TILE - OVERLAP))
+    return [round(i * (length - TILE) / max(count - 1, 1)) for i in range(count)]
+
+
+def scales(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes to work at: from about one tile, doubling, to the patch's own.
+
+    >>> scales(600, 500)
+    [(75, 63), (150, 125), (300, 250), (600, 500)]
+    """
+    factor = 1
+    while max(height, width) / factor > TILE:
+        factor *= 2
+    sizes = []
+    while factor >= 1:
+        sizes.append((-(-height // factor), -(-width // factor)))
+        factor //= 2
+    return sizes
+
+
+def shrink(image: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Average the known pixels down to `size`; a pixel of which less than half is known is a hole."""
+    if size == hole.shape:
+        return image, hole
+    known = (~hole).astype(np.float32)
+    target = size[::-1]
+    share = cv2.resize(known, target, interpolation=cv2.INTER_AREA)
+    colours = cv2.resize(image * known[..., None], target, interpolation=cv2.INTER_AREA)
+    return colours / np.maximum(share, 1e-3)[..., None], share < 0.5
+
+
+def _alpha(alpha: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Continue the opacity smoothly into the hole."""
+    if (alpha == alpha.flat[0]).all():
+        return alpha
+    filled = cv2.inpaint((alpha * 255).astype(np.uint8), hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return filled.astype(np.float32) / 255
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of the image that is repaired at once."""
+
+    rows: slice
+    columns: slice
+    owns: np.ndarray
+    """[h, w] bool: the pixels whose repair is taken from here."""
+
+
+def windows(mask: np.ndarray) -> Iterator[Window]:
+    """Squares of context, one round each group of holes that lie close together."""
+    if not mask.any():
+        return
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    for index in range(1, count):
+        x, y, width, height, _ = stats[index]
+        side = max(TILE, round(CONTEXT * max(width, height)))
+        rows = _span(y + height / 2, side, mask.shape[0])
+        columns = _span(x + width / 2, side, mask.shape[1])
+        yield Window(rows, columns, labels[rows, columns] == index)
+
+
+def _span(middle: float, side: int, length: int) -> slice:
+    """`side` pixels about the middle, moved inside the image; all of it where it is smaller."""
+    side = min(side, length)
+    first = min(max(round(middle - side / 2), 0), length - side)
+    return slice(first, first + side)

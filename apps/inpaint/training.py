@@ -1,0 +1,73 @@
+"""Training side of inpainting: the model and what it knows of a damaged picture."""
+
+import cv2
+import keras
+import numpy as np
+from keras import ops
+
+from vaekit.data import crop_resize, holes, to_unit
+from vaekit.models.image_cvaegan import ImageCVAEGAN
+from vaekit.networks.fill import pull_push
+from vaekit.training import Task
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class Inpainter(ImageCVAEGAN):
+    """CVAE-GAN whose condition is a picture with a hole.
+
+    A batch holds "image" [N, H, W, 3] in 0..1, "mask" [N, H, W, 1] with 1 in the hole, and "hint"
+    [N, H, W, 4]: a guess at the hole's colours and, in its last channel, 1 where there is one. A coarse
+    answer, enlarged, is such a guess; so one network serves every scale.
+    """
+
+    def given(self, batch):
+        """The picture with its hole filled by pull-push or by the hint; the mask; where there are hints."""
+        mask = ops.cast(batch["mask"], "float32")
+        image, hint = ops.cast(batch["image"], "float32"), ops.cast(batch["hint"], "float32")
+        hinted = hint[..., 3:] * mask
+        # A hint counts as known to the fill, so that its edges are met smoothly too.
+        seen = image * (1.0 - mask) + hint[..., :3] * hinted
+        base = pull_push(seen, 1.0 - mask + hinted)
+        condition = ops.concatenate([2.0 * base - 1.0, mask, hinted], axis=-1)
+        return condition, base, mask
+
+
+def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Damage one image: a crop, a hole, and now and then a hint, all from `rng`.
+
+    Returns:
+        "image" [H, W, 3] and "hint" [H, W, 4] float32 in 0..1, "mask" [H, W, 1] float32.
+    """
+    image = to_unit(crop_resize(item["image"], shape, rng, zoom=data.zoom or (0.7, 1.1)))
+    mask = holes.mixed(rng, shape)[..., None].astype(np.float32)
+    return {"image": image, "mask": mask, "hint": coarse_hint(image, rng)}
+
+
+def coarse_hint(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a coarser pass would know of `image`: its blur, a little off in colour; nothing in 6 cases of 10."""
+    height, width = image.shape[:2]
+    hint = np.zeros((height, width, 4), np.float32)
+    if rng.random() < 0.4:
+        factor = rng.choice([2, 3, 4])
+        small = cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+        hint[..., :3] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        hint[..., :3] += rng.normal(0.0, 0.02, 3).astype(np.float32)
+        hint[..., 3] = 1.0
+    return hint
+
+
+def preview(model: Inpainter, batch: dict) -> np.ndarray:
+    """Rows of: damaged, pull-push, z = 0, two draws of z, truth; uint8 [rows * H, 6 * W, 3]."""
+    rows = min(8, len(batch["image"]))
+    batch = {key: np.asarray(value[:rows]) for key, value in batch.items()}
+    draws = [np.zeros((rows, model.latent_dim), np.float32)]
+    draws += [np.random.default_rng(seed).normal(size=draws[0].shape).astype(np.float32) for seed in (1, 2)]
+    _, base, _ = model.given(batch)
+    damaged = batch["image"] * (1.0 - batch["mask"]) + batch["mask"]
+    columns = [damaged, base, *(model.answer(batch, z) for z in draws), batch["image"]]
+    columns = [ops.convert_to_numpy(column).astype(np.float32) for column in columns]
+    sheet = np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
+    return np.round(255.0 * np.clip(sheet, 0.0, 1.0)).astype(np.uint8)
+
+
+TASK = Task(Inpainter, example, preview)

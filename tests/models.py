@@ -1,0 +1,56 @@
+"""The conformance table: one row a model. A new model adds a row and inherits every test over the table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from keras import ops
+from vaekit.apps.inpaint.training import Inpainter
+
+from vaekit.game import AdversarialModel
+from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.vae import VAE
+from vaekit.models.vaegan import VAEGAN
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model at a size for tests."""
+
+    name: str
+    create: Callable[[tuple], AdversarialModel]
+    shapes: tuple[tuple[int, int, int], ...] = ((32, 24, 1), (28, 28, 3))
+    extras: dict[str, Callable] = field(default_factory=dict)
+
+    def batch(self, shape, count=8, seed=0) -> dict:
+        """A random batch that the model can take."""
+        rng = np.random.default_rng(seed)
+        image = rng.uniform(size=(count, *shape)).astype("float32")
+        batch = {"image": image, **{key: make(rng, image) for key, make in self.extras.items()}}
+        return {key: ops.convert_to_tensor(value) for key, value in batch.items()}
+
+
+def _label(rng, image):
+    return rng.integers(0, 3, len(image)).astype("int32")
+
+
+def _mask(rng, image):
+    return (rng.uniform(size=(*image.shape[:3], 1)) > 0.7).astype("float32")
+
+
+def _hint(rng, image):
+    return rng.uniform(size=(*image.shape[:3], 4)).round().astype("float32")
+
+
+TABLE = [
+    Row("vae", lambda shape: VAE(shape, latent_dim=4, base=4)),
+    Row("vae_gaussian", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian")),
+    Row("vaegan", lambda shape: VAEGAN(shape, latent_dim=4, base=4)),
+    Row("cvaegan", lambda shape: CVAEGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
+    Row(
+        "inpainter",
+        lambda shape: Inpainter(channels=shape[2], condition_channels=shape[2] + 2, latent_dim=4, widths=(8, 8, 8)),
+        shapes=((32, 24, 3), (16, 16, 3)),
+        extras={"mask": _mask, "hint": _hint},
+    ),
+]

@@ -1,0 +1,102 @@
+"""Every equation against numbers worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vaekit import losses
+
+
+def value(tensor):
+    return float(np.asarray(tensor))
+
+
+def test_kl_of_the_prior_is_zero():
+    assert value(losses.kl_standard_normal(np.zeros((3, 5)), np.zeros((3, 5)))) == 0.0
+
+
+def test_kl_sums_dimensions_and_averages_the_batch():
+    # First row: mean 1, variance 1 -> 1/2 (1 + 1 - 0 - 1) = 1/2 a dimension, two dimensions -> 1.
+    # Second row: mean 0, variance e -> 1/2 (e - 1 - 1) a dimension, two -> e - 2.
+    mean = np.array([[1.0, 1.0], [0.0, 0.0]])
+    log_variance = np.array([[0.0, 0.0], [1.0, 1.0]])
+    assert value(losses.kl_standard_normal(mean, log_variance)) == pytest.approx((1.0 + math.e - 2.0) / 2, rel=1e-6)
+
+
+def test_kl_agrees_with_numerical_integration():
+    z = np.linspace(-12, 12, 200_001)
+    log_q = -0.5 * ((z - 0.7) ** 2 / 0.25 + math.log(2 * math.pi * 0.25))
+    log_p = -0.5 * (z**2 + math.log(2 * math.pi))
+    integral = np.trapezoid(np.exp(log_q) * (log_q - log_p), z)
+    got = losses.kl_standard_normal(np.array([[0.7]]), np.array([[math.log(0.25)]]))
+    assert value(got) == pytest.approx(integral, rel=1e-5)
+
+
+def test_half_squared_distance():
+    a = np.zeros((2, 2, 1, 1))
+    b = np.array([[[[3.0]], [[4.0]]], [[[0.0]], [[1.0]]]])
+    assert value(losses.half_squared_distance(a, b)) == pytest.approx((12.5 + 0.5) / 2)
+
+
+def test_gaussian_nll_divides_by_the_variance():
+    assert value(losses.gaussian_nll(np.ones((1, 4)), np.zeros((1, 4)), sigma=0.5)) == pytest.approx(8.0)
+
+
+def test_bernoulli_nll():
+    # logit log 3 is p = 3/4: a 1 costs log 4/3, a 0 costs log 4; target .5 costs their mean.
+    logits = np.full((1, 3), math.log(3.0))
+    got = losses.bernoulli_nll(np.array([[1.0, 0.0, 0.5]]), logits)
+    assert value(got) == pytest.approx(1.5 * (math.log(4 / 3) + math.log(4)), rel=1e-6)
+
+
+def test_bernoulli_nll_is_finite_for_huge_logits():
+    assert value(losses.bernoulli_nll(np.array([[1.0, 0.0]]), np.array([[1e4, -1e4]]))) == 0.0
+
+
+@pytest.mark.parametrize(("logit", "p"), [(0.0, 0.5), (math.log(3.0), 0.75)])
+def test_log_losses(logit, p):
+    logits = np.full((4, 1), logit)
+    assert value(losses.real_log_loss(logits)) == pytest.approx(-math.log(p), rel=1e-6)
+    assert value(losses.fake_log_loss(logits)) == pytest.approx(-math.log(1 - p), rel=1e-6)
+
+
+def test_hinge_losses():
+    logits = np.array([[-2.0], [0.5], [3.0]])
+    assert value(losses.real_hinge_loss(logits)) == pytest.approx((3.0 + 0.5 + 0.0) / 3)
+    assert value(losses.fake_hinge_loss(logits)) == pytest.approx((0.0 + 1.5 + 4.0) / 3)
+
+
+def test_class_loss():
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]))
+    assert value(losses.class_loss(np.array([0, 1]), logits)) == pytest.approx(
+        -(math.log(0.7) + math.log(0.3)) / 2, rel=1e-5
+    )
+
+
+def test_center_loss_sums_features_and_classes():
+    real = np.array([[1.0, 0.0], [0.0, 2.0]])
+    assert value(losses.center_loss(real, np.zeros((2, 2)))) == pytest.approx(2.5)
+
+
+def test_masked_l1_counts_the_hole_alone_and_every_example_alike():
+    a, b = np.zeros((2, 2, 2, 3)), np.zeros((2, 2, 2, 3))
+    mask = np.zeros((2, 2, 2, 1))
+    a[0, 0, 0] = 0.6  # one pixel of a hole of one
+    mask[0, 0, 0] = 1
+    a[1] = 0.1  # a hole of four, one known pixel's error must not count
+    mask[1] = 1
+    a[0, 1, 1] = 9.0
+    assert value(losses.masked_l1(a, b, mask)) == pytest.approx((0.6 + 0.1) / 2, rel=1e-6)
+
+
+def test_masked_l1_of_an_empty_mask_is_zero():
+    assert value(losses.masked_l1(np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 1)))) == 0.0
+
+
+def test_feature_l1_sums_layers():
+    real = [np.ones((1, 2)), np.full((1, 3), 2.0)]
+    fake = [np.zeros((1, 2)), np.zeros((1, 3))]
+    assert value(losses.feature_l1(real, fake)) == pytest.approx(3.0)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        losses.feature_l1(real, fake[:1])

@@ -1,0 +1,1 @@
+"""How a step of the game is played on each Keras backend."""

@@ -1,0 +1,36 @@
+"""A step on TensorFlow: one persistent tape a round."""
+
+import tensorflow as tf
+
+from vaekit.backends.batch import as_batch
+
+
+def train_step(model, data):
+    """Play every round once; returns the running means of losses and terms."""
+    batch = as_batch(data)
+    for players in model.rounds:
+        _play(model, players, batch)
+    model.optimizer.iterations.assign_add(1)
+    return model.get_metrics_result()
+
+
+def _play(model, players, batch):
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    optimizers = model.optimizer.by_player
+    with tf.GradientTape(persistent=True) as tape:
+        losses, terms = model.objective(batch, training=True)
+        # Gradients are summed over replicas, each of which sees its share of the batch.
+        scaled = {p: optimizers[p].scale_loss(losses[p] / replicas) for p in players}
+    variables = {p: model.player_variables(p) for p in players}
+    # All gradients are taken before anyone moves: every player answers the same position.
+    gradients = {p: tape.gradient(scaled[p], variables[p]) for p in players}
+    for p in players:
+        optimizers[p].apply(gradients[p], variables[p])
+    model.track({p: losses[p] for p in players}, terms)
+
+
+def test_step(model, data):
+    """Losses and terms of a batch, nobody moves."""
+    losses, terms = model.objective(as_batch(data), training=False)
+    model.track(losses, terms)
+    return model.get_metrics_result()

@@ -1,0 +1,54 @@
+"""The command line: `vaekit VERB`. Nothing heavy is imported before its verb runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _fail(message: object, status: int) -> typer.Exit:
+    print(f"vaekit: {message}", file=sys.stderr)
+    return typer.Exit(status)
+
+
+@app.callback()
+def _vaekit() -> None:
+    """VAE-GAN image editing: repair photos, train, export."""
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe (.toml), or the name of an app: inpaint.")],
+    out: Annotated[Path, typer.Option("--out", help="The run's folder.")] = Path("runs/run"),
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="Train on this folder, .npz, tfds:NAME or rendered:N instead."),
+    ] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: train.epochs=10.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Train a model.
+
+    Examples: vaekit train inpaint --data faces/ --out runs/faces; vaekit train inpaint --out runs/faces --resume
+    """
+    from vaekit.apps import recipe_path, task
+    from vaekit.data import DataError
+    from vaekit.recipe import RecipeError, load_recipe
+    from vaekit.training import NonFiniteError
+    from vaekit.training import train as run
+
+    try:
+        loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
+        run(loaded, task(loaded.app), out, resume=resume, progress=sys.stdout.isatty())
+    except (RecipeError, DataError) as error:
+        raise _fail(error, 2) from None
+    except NonFiniteError as error:
+        raise _fail(error, 1) from None
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="vaekit")

@@ -1,0 +1,256 @@
+"""Random access to images: folders (with CSV labels), npz files, TFDS names, joined at will."""
+
+import csv
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vaekit import images
+from vaekit.data.augment import match_channels
+
+log = logging.getLogger(__name__)
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message is one line."""
+
+
+class Source(Protocol):
+    """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int)."""
+
+    def __len__(self) -> int:
+        """How many items."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One item."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which items are kept for validation: those whose number in `column` is divisible by `every`.
+
+    Column "file" stands for the digits in the file's stem, or the item's place where there are none.
+    """
+
+    column: str = "file"
+    every: int = 20
+
+    def keeps(self, number: int) -> bool:
+        """Whether an item of that number is for validation."""
+        return number % self.every == 0
+
+
+def open_source(
+    spec: str, *, split: str | None = None, labels: str | None = None, holdout: Holdout | None = None
+) -> Source:
+    """Open a folder, `file.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
+
+    Args:
+        spec: where the images are.
+        split: "train" or "validation" of `holdout`; None takes all.
+        labels: the CSV's column of labels (folders); words are numbered in sorted order.
+        holdout: how the split is made.
+
+    Raises:
+        DataError: it is missing, empty, or has no such column.
+    """
+    if split not in (None, "train", "validation"):
+        raise DataError(f"split is train or validation, not {split}")
+    kind, _, rest = spec.partition(":")
+    if kind == "tfds":
+        source: Any = TfdsSource(rest)
+    elif kind == "rendered":
+        from vaekit.data.rendered import RenderedFaces
+
+        source = RenderedFaces(int(rest))
+    elif spec.endswith(".npz"):
+        source = NpzSource(Path(spec))
+    else:
+        source = FolderSource(Path(spec), labels)
+    if split is None:
+        return source
+    holdout = holdout or Holdout()
+    numbers = source.numbers(holdout.column) if isinstance(source, FolderSource) else range(len(source))
+    chosen = [i for i, number in enumerate(numbers) if holdout.keeps(number) == (split == "validation")]
+    if not chosen:
+        raise DataError(f"{spec}: nothing is left for {split}")
+    return Subset(source, chosen)
+
+
+class FolderSource:
+    """Every image below a folder, in natural order; labels from FOLDER.csv or FOLDER/labels.csv.
+
+    A file that cannot be read is counted in `damaged`, and another stands in for it.
+    """
+
+    def __init__(self, folder: Path, labels: str | None = None):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()]
+        self.folder = folder
+        self.files = sorted(found, key=_natural)
+        if not self.files:
+            raise DataError(f"{folder}: no images in it")
+        self.damaged: dict[Path, str] = {}
+        self.rows = self._read_rows()
+        self.labels = None if labels is None else self._numbered(labels)
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        for offset in range(len(self.files)):
+            place = (index + offset) % len(self.files)
+            path = self.files[place]
+            if path in self.damaged:
+                continue
+            try:
+                pixels = images.read(path).pixels
+            except (images.ImageError, OSError) as error:
+                self.damaged[path] = str(error)
+                log.warning("skipped: %s", error)
+                continue
+            if pixels.dtype == np.uint16:
+                pixels = (pixels >> 8).astype(np.uint8)
+            item = {"image": match_channels(pixels, 3)}
+            return item if self.labels is None else {**item, "label": self.labels[place]}
+        raise DataError(f"{self.folder}: every image is damaged")
+
+    def numbers(self, column: str) -> list[int]:
+        """A number for every file: from a CSV column, or the digits in its stem for "file"."""
+        if column == "file":
+            return [int(re.sub(r"\D", "", p.stem) or i) for i, p in enumerate(self.files)]
+        try:
+            return [int(value) for value in self._column(column)]
+        except ValueError:
+            raise DataError(f"{self.folder}: column {column} does not hold numbers") from None
+
+    def _column(self, column: str) -> list[str]:
+        there = list(next(iter(self.rows.values()), {}))
+        if column not in there:
+            raise DataError(f"{self.folder}: no column {column}; there are: {', '.join(there) or 'none (no CSV)'}")
+        missing = [p for p in self.files if self._key(p) not in self.rows]
+        if missing:
+            raise DataError(f"{missing[0]}: not listed in the CSV ({len(missing)} such files)")
+        return [self.rows[self._key(p)][column] for p in self.files]
+
+    def _numbered(self, column: str) -> list[int]:
+        values = self._column(column)
+        if all(re.fullmatch(r"-?\d+", v) for v in values):
+            return [int(v) for v in values]
+        place = {value: i for i, value in enumerate(sorted(set(values)))}
+        return [place[v] for v in values]
+
+    def _read_rows(self) -> dict[str, dict[str, str]]:
+        for path in (self.folder.with_name(f"{self.folder.name}.csv"), self.folder / "labels.csv"):
+            if path.is_file():
+                with path.open(encoding="utf-8-sig", newline="") as file:
+                    rows = list(csv.DictReader(file))
+                if not rows or "file" not in rows[0]:
+                    raise DataError(f"{path}: expected a header with a column named file")
+                return {row.pop("file"): row for row in rows}
+        return {}
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+class NpzSource:
+    """Images (and labels) of an .npz file: arrays x_train, y_train, or images, labels."""
+
+    def __init__(self, path: Path):
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                names = [n for n in ("x_train", "images", "x") if n in arrays]
+                if not names:
+                    raise DataError(f"{path}: no array x_train, images or x; there are {', '.join(arrays)}")
+                self.images = arrays[names[0]]
+                label = {"x_train": "y_train", "images": "labels", "x": "y"}[names[0]]
+                self.labels = arrays.get(label)
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, DataError) else DataError(f"{path}: {error}") from None
+        if self.images.ndim == 3:
+            self.images = self.images[..., None]
+        if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):
+            raise DataError(f"{path}: expected images [N, H, W, C] uint8, not {self.images.shape}")
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        item = {"image": self.images[index]}
+        return item if self.labels is None else {**item, "label": int(self.labels[index])}
+
+
+class TfdsSource:
+    """A TensorFlow Datasets name, by random access: `mnist`, `celeb_a:test`."""
+
+    def __init__(self, spec: str):
+        import tensorflow_datasets as tfds
+
+        name, _, split = spec.partition(":")
+        try:
+            self.source = tfds.data_source(name, split=split or "train")
+        except Exception as error:  # TFDS raises whatever its builders raise
+            raise DataError(f"tfds:{spec}: {str(error).splitlines()[0]}") from None
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        row = self.source[index]
+        item = {"image": np.asarray(row["image"])}
+        return {**item, "label": int(row["label"])} if "label" in row else item
+
+
+class Subset:
+    """Some items of a source."""
+
+    def __init__(self, source: Source, indices: Sequence[int]):
+        self.source, self.indices = source, list(indices)
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __getitem__(self, index):
+        return self.source[self.indices[index]]
+
+
+class JoinedSource:
+    """Several sources; an item also says which it came from ("source", an int).
+
+    Args:
+        sources: at least one.
+        weights: how often each is drawn, in proportion; by their sizes where None.
+    """
+
+    def __init__(self, sources: Sequence[Source], weights: Sequence[float] | None = None):
+        if not sources:
+            raise DataError("no data is named")
+        self.sources = list(sources)
+        shares = np.asarray(weights if weights is not None else [len(s) for s in sources], float)
+        self.shares = shares / shares.sum()
+
+    def __len__(self):
+        return sum(len(s) for s in self.sources)
+
+    def __getitem__(self, index):
+        for place, source in enumerate(self.sources):
+            if index < len(source):
+                return {**source[index], "source": place}
+            index -= len(source)
+        raise IndexError(index)
+
+    def draw(self, place: int, index: int) -> dict:
+        """Item `index` of source `place`."""
+        return {**self.sources[place][index], "source": place}
+
+
+def _natural(path: Path) -> list:
+    """Sort key under which 2.jpg comes before 10.jpg."""
+    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in re.split(r"(\d+)", str(path))]

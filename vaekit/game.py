@@ -1,0 +1,216 @@
+"""The game: networks grouped into players, each with its own loss and its own optimizer.
+
+A model names its players and writes `objective`, a function from a batch to one scalar loss a player.
+Everything else stands here: one forward pass a round, the gradient of every player's loss with respect
+to its own variables only, optimizers that save, load and resume exactly, loss scaling, replicas.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+if keras.backend.backend() == "jax":
+    from vaekit.backends import jax_step as backend_step
+elif keras.backend.backend() == "tensorflow":
+    from vaekit.backends import tensorflow_step as backend_step
+else:
+    raise ImportError(f"vaekit trains on tensorflow or jax, not on {keras.backend.backend()}")
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class PlayerOptimizers(keras.optimizers.Optimizer):
+    """One optimizer a player, behind the face of a single Keras optimizer.
+
+    Keras saves, restores and hands over state through `model.optimizer`; so every slot of every player
+    has to be reachable from there. Its own `iterations` counts the steps of the game.
+
+    Args:
+        optimizers: dict from player to a Keras optimizer (or its serialised config).
+    """
+
+    def __init__(self, optimizers: dict, name="player_optimizers"):
+        super().__init__(learning_rate=0.0, name=name)
+        self.by_player = {player: keras.optimizers.get(o) for player, o in optimizers.items()}
+
+    def build(self, variables_by_player: dict):
+        """Create the slots of every player for its own variables."""
+        if self.built:
+            return
+        super().build([])
+        for player, optimizer in self.by_player.items():
+            optimizer.build(variables_by_player[player])
+
+    @property
+    def variables(self):
+        """Own step counter, then every player's state, in the players' order."""
+        return [*self._variables, *(v for o in self.by_player.values() for v in o.variables)]
+
+    def finalize_variable_values(self, var_list):
+        """Keep the trained weights: averaged ones are taken where they are exported."""
+
+    def save_own_variables(self, store):
+        """Save the step counter; Keras walks on to the players' optimizers by itself."""
+        for index, variable in enumerate(self._variables):
+            store[str(index)] = ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        """Load what save_own_variables has written."""
+        for index, variable in enumerate(self._variables):
+            variable.assign(store[str(index)])
+
+    def get_config(self):
+        """Mirror __init__."""
+        serialize = keras.optimizers.serialize
+        return {"optimizers": {p: serialize(o) for p, o in self.by_player.items()}, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Bring every player's optimizer back."""
+        return cls({p: keras.optimizers.deserialize(o) for p, o in config["optimizers"].items()}, config["name"])
+
+
+class AdversarialModel(keras.Model):
+    """Base of every model: a subclass sets `players` and `terms` and writes `objective`.
+
+    Attributes that a subclass defines:
+        players: dict from a player's name to the list of its networks (built, disjoint).
+        terms: names of the further scalars that `objective` returns for logging.
+        rounds: tuples of the players that move together; a step plays the rounds in turn.
+        averaged: players whose weights are also kept as an exponential moving average, which
+            `averages` wears (the generating ones).
+    """
+
+    players: dict[str, list]
+    terms: tuple[str, ...] = ()
+    rounds: tuple[tuple[str, ...], ...]
+    averaged: tuple[str, ...] = ()
+
+    def set_players(self, players: dict, rounds=None):
+        """Name the players, and who moves together (by default all, from one forward pass)."""
+        self.players = players
+        self.rounds = tuple(rounds or (tuple(players),))
+        self.seeds = keras.random.SeedGenerator(0)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in (*(f"{p}_loss" for p in players), *self.terms)}
+        # Its networks are functional and built, so the model is; a step never calls the model itself.
+        self.built = True
+
+    def objective(self, batch: dict, training: bool = True) -> tuple[dict, dict]:
+        """Return ({player: scalar loss}, {term: scalar}) of one batch, from one forward pass."""
+        raise NotImplementedError
+
+    def train_step(self, *args):
+        """Play every round once; takes and returns what `fit` expects of the backend."""
+        return backend_step.train_step(self, *args)
+
+    def test_step(self, *args):
+        """Losses and terms of a batch, nobody moves."""
+        return backend_step.test_step(self, *args)
+
+    def default_optimizers(self) -> dict:
+        """One optimizer a player, as the paper has it."""
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
+
+    def compile(self, optimizer=None, average=0.999, **kwargs):
+        """Give every player its optimizer and build them.
+
+        Args:
+            optimizer: dict from player to optimizer; players left out take the model's default.
+            average: momentum of the moving average of `averaged` players; 0 keeps none.
+            **kwargs: run_eagerly, steps_per_execution, jit_compile, as in Keras.
+
+        Raises:
+            ValueError: an optimizer is named for a player that the model has not.
+        """
+        if not isinstance(optimizer, PlayerOptimizers):
+            optimizer = self._player_optimizers(optimizer or {}, average)
+        optimizer.build({player: self.player_variables(player) for player in self.players})
+        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+
+    def _player_optimizers(self, given: dict, average: float) -> PlayerOptimizers:
+        unknown = sorted(set(given) - set(self.players))
+        if unknown:
+            raise ValueError(f"no player is called {', '.join(unknown)}; there are {', '.join(self.players)}")
+        chosen = {**self.default_optimizers(), **given}
+        for player, chosen_optimizer in chosen.items():
+            optimizer = keras.optimizers.get(chosen_optimizer)
+            if player in self.averaged and average and not optimizer.use_ema:
+                optimizer.use_ema, optimizer.ema_momentum = True, average
+            if self.dtype_policy.name == "mixed_float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            chosen[player] = optimizer
+        return PlayerOptimizers(chosen)
+
+    def get_compile_config(self):
+        """The optimizers and switches that compile_from_config takes."""
+        return {
+            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config):
+        """Compile as the saved model was."""
+        self.compile(**{**config, "optimizer": keras.optimizers.deserialize(config["optimizer"])})
+
+    def player_variables(self, player: str) -> list:
+        """Trainable variables of one player."""
+        return [v for network in self.players[player] for v in network.trainable_variables]
+
+    @property
+    def metrics(self):
+        """One mean a player's loss and a term; reset every epoch by Keras."""
+        return list(self.trackers.values())
+
+    def track(self, losses: dict, terms: dict) -> None:
+        """Add one step's losses and terms to their means."""
+        for player, loss in losses.items():
+            self.trackers[f"{player}_loss"].update_state(loss)
+        for name, value in terms.items():
+            self.trackers[name].update_state(value)
+
+    @contextlib.contextmanager
+    def averages(self):
+        """Within it, `averaged` players wear their moving averages: for looking and for export."""
+        worn = {player: [ops.convert_to_numpy(v) for v in self.player_variables(player)] for player in self.averaged}
+        for player in self.averaged:
+            optimizer = self.optimizer.by_player[player]
+            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+            if optimizer.use_ema:
+                optimizer.finalize_variable_values(self.player_variables(player))
+        try:
+            yield self
+        finally:
+            for player, values in worn.items():
+                for variable, value in zip(self.player_variables(player), values, strict=True):
+                    variable.assign(value)
+
+    def random_normal(self, shape):
+        """Draw N(0, I) from the model's own generator, whose state is saved with the model."""
+        return keras.random.normal(shape, seed=self.seeds)
+
+    def sample_posterior(self, mean, log_variance):
+        """z = mean + eps * s, eps ~ N(0, I): the reparameterisation of Kingma & Welling 2014, eq. 4."""
+        return mean + ops.exp(0.5 * log_variance) * self.random_normal(ops.shape(mean))
+
+    # Keras saves weights, but not the state of random generators: without it a resumed run would
+    # draw other noise than the uninterrupted one.
+
+    def _seed_states(self):
+        weights = {id(v) for v in self.weights}
+        return [v for v in self.variables if id(v) not in weights]
+
+    def save_own_variables(self, store):
+        """Save own weights and the state of every random generator below."""
+        super().save_own_variables(store)
+        for index, variable in enumerate(self._seed_states()):
+            store[f"seed_{index}"] = ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        """Load what save_own_variables has written."""
+        states = self._seed_states()
+        own = {key: store[key] for key in list(store.keys()) if not key.startswith("seed_")}
+        super().load_own_variables(own)
+        for index, variable in enumerate(states):
+            variable.assign(store[f"seed_{index}"])

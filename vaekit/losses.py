@@ -1,0 +1,146 @@
+"""The equations of the VAE-GAN family, each once, as pure functions of tensors.
+
+Every function takes batch-first tensors, works in float32 whatever the compute precision, and
+returns a scalar. Unless a docstring says otherwise the reduction is a **sum over the dimensions of
+one example and a mean over the batch**: with a mean over dimensions instead, the weight of a KL
+term would depend on the size of the image.
+"""
+
+from keras import ops
+
+
+def _examples(x):
+    """View a batch of any rank as float32 [N, D]."""
+    x = ops.cast(x, "float32")
+    return ops.reshape(x, (ops.shape(x)[0], -1))
+
+
+def _sum_mean(x):
+    """Sum over the dimensions of an example, mean over the batch."""
+    return ops.mean(ops.sum(_examples(x), axis=1))
+
+
+# --- Likelihoods and priors ---
+
+
+def kl_standard_normal(mean, log_variance):
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)), in nats.
+
+    1/2 sum(mean^2 + s^2 - log s^2 - 1) with log s^2 = log_variance; Kingma & Welling 2014, appendix B.
+
+    Args:
+        mean: [N, D] posterior means.
+        log_variance: [N, D] logarithms of the posterior variances.
+    """
+    mean, log_variance = _examples(mean), _examples(log_variance)
+    return 0.5 * _sum_mean(mean**2 + ops.exp(log_variance) - log_variance - 1.0)
+
+
+def half_squared_distance(a, b):
+    """1/2 ||a - b||^2.
+
+    With the features of a discriminator's layer it is the learned similarity L_like of VAE/GAN
+    (Larsen et al. 2016, eq. 7, constant dropped); with images, features f_D and features f_C it is each
+    part of CVAE-GAN's L_G (Bao et al. 2017, eq. 7).
+    """
+    return 0.5 * _sum_mean((_examples(a) - _examples(b)) ** 2)
+
+
+def gaussian_nll(x, mean, sigma=1.0):
+    """-log N(x; mean, sigma^2 I) without its constant: ||x - mean||^2 / (2 sigma^2), in nats."""
+    return half_squared_distance(x, mean) / sigma**2
+
+
+def bernoulli_nll(x, logits):
+    """-log p(x) of independent Bernoulli pixels, in nats.
+
+    Args:
+        x: [N, ...] targets in 0..1.
+        logits: [N, ...] log odds of each pixel being 1.
+    """
+    x, logits = _examples(x), _examples(logits)
+    return _sum_mean(ops.softplus(logits) - x * logits)
+
+
+# --- Games ---
+
+
+def real_log_loss(logits):
+    """-E log D(x) with D = sigmoid(logits); mean over everything. Goodfellow et al. 2014, eq. 1."""
+    return ops.mean(ops.softplus(-ops.cast(logits, "float32")))
+
+
+def fake_log_loss(logits):
+    """-E log(1 - D(x)) with D = sigmoid(logits); mean over everything. Goodfellow et al. 2014, eq. 1."""
+    return ops.mean(ops.softplus(ops.cast(logits, "float32")))
+
+
+def real_hinge_loss(logits):
+    """E [1 - D(x)]+; mean over everything. Lim & Ye 2017."""
+    return ops.mean(ops.relu(1.0 - ops.cast(logits, "float32")))
+
+
+def fake_hinge_loss(logits):
+    """E [1 + D(x)]+; mean over everything. Lim & Ye 2017."""
+    return ops.mean(ops.relu(1.0 + ops.cast(logits, "float32")))
+
+
+# --- Classes and features ---
+
+
+def class_loss(labels, logits):
+    """-E log P(c | x), softmax over the last axis: CVAE-GAN's L_C (Bao et al. 2017, eq. 1).
+
+    Args:
+        labels: [N] integers.
+        logits: [N, C].
+    """
+    logits = ops.cast(logits, "float32")
+    rows = ops.logsumexp(logits, axis=-1) - ops.sum(
+        ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32") * logits, axis=-1
+    )
+    return ops.mean(rows)
+
+
+def attribute_loss(attributes, logits):
+    """Sum over attributes of the binary cross-entropy, mean over the batch: L_C for multi-hot conditions."""
+    return bernoulli_nll(attributes, logits)
+
+
+def center_loss(real_center, fake_center):
+    """Feature-centre matching, 1/2 ||E f(x) - E f(G(z))||^2: L_GD of CVAE-GAN (Bao et al. 2017, eq. 4).
+
+    Args:
+        real_center: [F], or [C, F] with one centre a class (L_GC, eq. 6: summed over the classes).
+        fake_center: as real_center.
+    """
+    real_center, fake_center = ops.cast(real_center, "float32"), ops.cast(fake_center, "float32")
+    return 0.5 * ops.sum((real_center - fake_center) ** 2)
+
+
+# --- Distances counted where it matters ---
+
+
+def masked_l1(a, b, mask):
+    """Mean absolute difference over the pixels that mask selects, each example counted alike.
+
+    Args:
+        a: [N, H, W, C].
+        b: [N, H, W, C].
+        mask: [N, H, W, 1] in 0..1; an example whose mask is empty counts 0.
+    """
+    a, b, mask = (ops.cast(t, "float32") for t in (a, b, mask))
+    error = ops.sum(ops.mean(ops.abs(a - b), axis=-1, keepdims=True) * mask, axis=(1, 2, 3))
+    area = ops.sum(mask, axis=(1, 2, 3))
+    return ops.mean(error / ops.maximum(area, 1.0))
+
+
+def feature_l1(real, fake):
+    """Sum over layers of the mean absolute difference of a discriminator's features (Wang et al. 2018, eq. 4).
+
+    Args:
+        real: list of tensors, one a layer.
+        fake: list of tensors of the same shapes.
+    """
+    pairs = zip(real, fake, strict=True)
+    return sum(ops.mean(ops.abs(ops.cast(r, "float32") - ops.cast(f, "float32"))) for r, f in pairs)

@@ -1,0 +1,146 @@
+"""CVAE-GAN with an image for its condition: the engine of inpainting and super-resolution.
+
+CVAE-GAN (Bao et al. 2017) draws x' = G(z, c) for a label c. Here c is a picture, what is known of x. It
+is given to the encoder and, at every scale, to the generator, which answers with a residual on what a
+classical method makes of c; so z picks among the answers that c allows.
+"""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.centers import MovingCenters
+from vaekit.networks.convolutional import patch_discriminator, picture_encoder
+from vaekit.networks.unet import residual_unet
+
+
+class ImageCVAEGAN(AdversarialModel):
+    """Players encoder, generator and discriminator, conditioned on an image.
+
+    A subclass says in `given` what is known. Half of a batch is reconstructed through the posterior,
+    z ~ q(z | x, c), the other half generated from the prior, in one forward pass.
+
+    Args:
+        channels: channels of the picture.
+        condition_channels: channels of the condition.
+        latent_dim: size of z.
+        widths: channels of the U-Net's levels.
+        pixel: weight of the L1 distance, counted where something was missing.
+        feature: weight of the pairwise features, the learned similarity Dis_l.
+        center: weight of L_GD, the feature centres.
+        adversarial: weight of the generator's hinge loss.
+        kl: weight of L_KL, in nats.
+        prior_pixel: share of `pixel` that also holds for answers drawn from the prior, so that z = 0 is
+            close to the faithful answer.
+    """
+
+    terms = ("kl", "pixel", "prior_pixel", "feature", "center", "adversarial")
+    averaged = ("generator",)
+    _config = (
+        "channels", "condition_channels", "latent_dim", "widths",
+        "pixel", "feature", "center", "adversarial", "kl", "prior_pixel",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        channels=3,
+        condition_channels=5,
+        latent_dim=16,
+        widths=(32, 64, 96, 160),
+        pixel=10.0,
+        feature=4.0,
+        center=1e-3,
+        adversarial=0.5,
+        kl=0.01,
+        prior_pixel=0.5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.channels, self.condition_channels = channels, condition_channels
+        self.latent_dim, self.widths = latent_dim, tuple(widths)
+        self.pixel, self.feature, self.center = pixel, feature, center
+        self.adversarial, self.kl, self.prior_pixel = adversarial, kl, prior_pixel
+        # === Networks ===
+        self.encoder = picture_encoder(channels + condition_channels, latent_dim)
+        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths)
+        self.discriminator = patch_discriminator(channels + 1)
+        self.real_center, self.fake_center = MovingCenters(), MovingCenters()
+        feature_shape = (None, self.discriminator.output["layers"][-1].shape[-1])
+        self.real_center.build(feature_shape)
+        self.fake_center.build(feature_shape)
+        self.set_players(
+            {"encoder": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]}
+        )
+
+    def given(self, batch):
+        """What is known: (condition [N, H, W, K], base [N, H, W, C], missing [N, H, W, 1] in 0..1)."""
+        raise NotImplementedError
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """L_KL + L_G; L_G + L_GD + the adversarial loss; L_D."""
+        x = batch["image"]
+        condition, base, missing = self.given(batch)
+        half = ops.shape(x)[0] // 2
+
+        mean, log_variance = self.encoder(ops.concatenate([x[:half], condition[:half]], axis=-1), training=training)
+        z = self.sample_posterior(mean, log_variance)
+        z_p = self.random_normal((ops.shape(x)[0] - half, self.latent_dim))
+        z_all = ops.concatenate([ops.cast(z, z_p.dtype), z_p])
+        x_fake = base + missing * self.generator([condition, z_all], training=training)
+
+        real = self.discriminator(ops.concatenate([x, missing], axis=-1), training=training)
+        fake = self.discriminator(ops.concatenate([x_fake, missing], axis=-1), training=training)
+
+        l_kl = losses.kl_standard_normal(mean, log_variance)
+        l_pixel = losses.masked_l1(x[:half], x_fake[:half], missing[:half])
+        l_prior_pixel = losses.masked_l1(x[half:], x_fake[half:], missing[half:])
+        l_feature = losses.feature_l1(real["layers"], fake["layers"])
+        l_center = losses.center_loss(
+            self.real_center(_pooled(real["layers"][-1]), training=training),
+            self.fake_center(_pooled(fake["layers"][-1]), training=training),
+        )
+        l_d = losses.real_hinge_loss(real["logits"]) + losses.fake_hinge_loss(fake["logits"])
+        l_fool = -ops.mean(fake["logits"])
+
+        l_g = self.pixel * l_pixel + self.feature * l_feature
+        return (
+            {
+                "encoder": self.kl * l_kl + l_g,
+                "generator": l_g
+                + self.pixel * self.prior_pixel * l_prior_pixel
+                + self.center * l_center
+                + self.adversarial * l_fool,
+                "discriminator": l_d,
+            },
+            {
+                "kl": l_kl,
+                "pixel": l_pixel,
+                "prior_pixel": l_prior_pixel,
+                "feature": l_feature,
+                "center": l_center,
+                "adversarial": l_fool,
+            },
+        )
+
+    def default_optimizers(self):
+        """Adam 2e-4 with betas .5 and .99 for all."""
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.99) for player in self.players}
+
+    # === Use ===
+    def answer(self, batch, z):
+        """The picture [N, H, W, C] in 0..1 that z [N, latent_dim] picks; untouched where nothing is missing."""
+        condition, base, missing = self.given(batch)
+        filled = base + missing * self.generator([condition, ops.convert_to_tensor(z)], training=False)
+        return ops.clip(filled, 0.0, 1.0)
+
+    # === Config ===
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}
+
+
+def _pooled(features):
+    """[N, h, w, F] -> [N, F]."""
+    return ops.mean(ops.cast(features, "float32"), axis=(1, 2))

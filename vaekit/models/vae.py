@@ -1,0 +1,83 @@
+"""VAE: auto-encoding variational Bayes (Kingma & Welling 2014)."""
+
+import keras
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.convolutional import decoder, gaussian_encoder
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class VAE(AdversarialModel):
+    """One player, encoder and decoder together, that minimises -log p(x | z) + weight KL(q(z | x) || p(z)).
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: size of z.
+        base: channels of the first convolution.
+        likelihood: "bernoulli" (cross-entropy; binary images such as digits) or "gaussian".
+        sigma: standard deviation of the Gaussian likelihood, for images in 0..1.
+        kl_weight: 1 gives the evidence lower bound.
+    """
+
+    terms = ("kl", "nll")
+    averaged = ("autoencoder",)
+
+    def __init__(self, image_shape, latent_dim=32, base=32, likelihood="bernoulli", sigma=0.1, kl_weight=1.0, **kwargs):
+        super().__init__(**kwargs)
+        if likelihood not in ("bernoulli", "gaussian"):
+            raise ValueError(f"likelihood is bernoulli or gaussian, not {likelihood}")
+        self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
+        self.likelihood, self.sigma, self.kl_weight = likelihood, sigma, kl_weight
+        # === Networks ===
+        self.encoder = gaussian_encoder(image_shape, latent_dim, base)
+        self.decoder = decoder(image_shape, latent_dim, base, activation=None)
+        self.set_players({"autoencoder": [self.encoder, self.decoder]})
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """The negative evidence lower bound, in nats an image."""
+        x = batch["image"]
+        mean, log_variance = self.encoder(x, training=training)
+        z = self.sample_posterior(mean, log_variance)
+        raw = self.decoder(z, training=training)
+        nll = (
+            losses.bernoulli_nll(x, raw)
+            if self.likelihood == "bernoulli"
+            else losses.gaussian_nll(x, self.to_image(raw), self.sigma)
+        )
+        kl = losses.kl_standard_normal(mean, log_variance)
+        return {"autoencoder": nll + self.kl_weight * kl}, {"kl": kl, "nll": nll}
+
+    def default_optimizers(self):
+        """Adam 1e-3."""
+        return {"autoencoder": keras.optimizers.Adam(1e-3)}
+
+    def to_image(self, raw):
+        """What the decoder's raw answer says of the pixels: their mean, in 0..1."""
+        return keras.ops.sigmoid(raw)
+
+    # === Use ===
+    def encode(self, images):
+        """Means of q(z | x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(images, training=False)[0]
+
+    def decode(self, z):
+        """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""
+        return self.to_image(self.decoder(z, training=False))
+
+    def reconstruct(self, images):
+        """Dec(Enc(x))."""
+        return self.decode(self.encode(images))
+
+    def sample(self, count: int):
+        """`count` images from the prior."""
+        return self.decode(self.random_normal((count, self.latent_dim)))
+
+    call = reconstruct
+
+    # === Config ===
+    def get_config(self):
+        """Mirror __init__."""
+        names = ("image_shape", "latent_dim", "base", "likelihood", "sigma", "kl_weight")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,88 @@
+"""VAE/GAN: autoencoding beyond pixels using a learned similarity metric (Larsen et al. 2016)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class VAEGAN(AdversarialModel):
+    """A VAE whose likelihood is measured in a discriminator's features, and whose decoder is a GAN's generator.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: size of z.
+        base: channels of the first convolution.
+        gamma: weight of L_like against L_GAN in the decoder (the paper uses 1e-6; sums over dimensions).
+    """
+
+    terms = ("kl", "likelihood", "gan")
+    averaged = ("decoder",)
+
+    def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.base, self.gamma = tuple(image_shape), latent_dim, base, gamma
+        # === Networks ===
+        self.encoder = gaussian_encoder(image_shape, latent_dim, base)
+        self.decoder = decoder(image_shape, latent_dim, base)
+        self.discriminator = discriminator(image_shape, base)
+        self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
+
+    # === Objective: Algorithm 1 ===
+    def objective(self, batch, training=True):
+        """L_prior + L_like for the encoder, gamma L_like - L_GAN for the decoder, L_GAN for the discriminator."""
+        x = batch["image"]
+        count = ops.shape(x)[0]
+        mean, log_variance = self.encoder(x, training=training)
+        z = self.sample_posterior(mean, log_variance)
+        z_p = self.random_normal(ops.shape(z))
+        # x' and x_p leave the decoder in one call, and enter the discriminator in one.
+        x_fake = self.decoder(ops.concatenate([z, z_p]), training=training)
+        real = self.discriminator(x, training=training)
+        fake = self.discriminator(x_fake, training=training)
+
+        l_prior = losses.kl_standard_normal(mean, log_variance)
+        l_like = losses.half_squared_distance(real["similarity"], fake["similarity"][:count])
+        reconstructed, generated = fake["logits"][:count], fake["logits"][count:]
+        # L_GAN as in Algorithm 1 is maximised by the discriminator; here with the sign that is minimised.
+        l_gan = (
+            losses.real_log_loss(real["logits"]) + losses.fake_log_loss(reconstructed) + losses.fake_log_loss(generated)
+        )
+        # The decoder's -L_GAN in its non-saturating form (Goodfellow et al. 2014): same fixed point.
+        l_fool = losses.real_log_loss(reconstructed) + losses.real_log_loss(generated)
+        return (
+            {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan},
+            {"kl": l_prior, "likelihood": l_like, "gan": l_gan},
+        )
+
+    def default_optimizers(self):
+        """RMSProp 3e-4 for all, as in the paper, section 4."""
+        return {player: keras.optimizers.RMSprop(3e-4) for player in self.players}
+
+    # === Use ===
+    def encode(self, images):
+        """Means of q(z | x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(images, training=False)[0]
+
+    def decode(self, z):
+        """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""
+        return self.decoder(z, training=False)
+
+    def reconstruct(self, images):
+        """Dec(Enc(x))."""
+        return self.decode(self.encode(images))
+
+    def sample(self, count: int):
+        """`count` images from the prior."""
+        return self.decode(self.random_normal((count, self.latent_dim)))
+
+    call = reconstruct
+
+    # === Config ===
+    def get_config(self):
+        """Mirror __init__."""
+        names = ("image_shape", "latent_dim", "base", "gamma")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

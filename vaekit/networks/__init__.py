@@ -1,0 +1,1 @@
+"""Encoders, decoders, discriminators and U-Nets; every one takes any H x W x C."""

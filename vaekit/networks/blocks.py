@@ -1,0 +1,92 @@
+"""Building blocks: strided sizes, residual blocks, modulation by a latent, self-attention."""
+
+import keras
+from keras import layers, ops
+
+
+def stage_sizes(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
+    """Sizes after each halving (rounded up), until both sides are at most 2 * smallest - 1.
+
+    >>> stage_sizes(64, 48)
+    [(64, 48), (32, 24), (16, 12), (8, 6), (4, 3)]
+    """
+    sizes = [(height, width)]
+    while max(sizes[-1]) >= 2 * smallest:
+        sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
+    return sizes
+
+
+def crop_to(x, size: tuple[int, int]):
+    """Cut the bottom rows and right columns that rounding up has added."""
+    extra = [x.shape[1] - size[0], x.shape[2] - size[1]]
+    return layers.Cropping2D(((0, extra[0]), (0, extra[1])))(x) if any(extra) else x
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class Film(layers.Layer):
+    """Feature-wise modulation x (1 + s(z)) + t(z) of an image by a vector (Perez et al. 2018)."""
+
+    def build(self, shapes):
+        """Shapes: x [N, H, W, C] and z [N, D]."""
+        channels = shapes[0][-1]
+        self.dense = layers.Dense(2 * channels, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02))
+        self.dense.build(shapes[1])
+
+    def call(self, inputs):
+        """Modulate x [N, H, W, C] by z [N, D]."""
+        x, z = inputs
+        scale, shift = ops.split(self.dense(z)[:, None, None, :], 2, axis=-1)
+        return x * (1.0 + scale) + shift
+
+    def compute_output_shape(self, shapes):
+        """The image's shape."""
+        return shapes[0]
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class SelfAttention(layers.Layer):
+    """Residual self-attention over the positions of a feature map; starts as the identity.
+
+    Zhang et al. 2019 (SAGAN): far parts of a picture, such as the other eye, inform this one.
+    """
+
+    def __init__(self, key_channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.key_channels = key_channels
+
+    def build(self, shape):
+        """Shape: [N, H, W, C]."""
+        channels = shape[-1]
+        self.query = layers.Dense(self.key_channels, use_bias=False)
+        self.key = layers.Dense(self.key_channels, use_bias=False)
+        self.value = layers.Dense(channels, use_bias=False)
+        self.out = layers.Dense(channels, kernel_initializer="zeros")
+        for dense in (self.query, self.key, self.value, self.out):
+            dense.build((None, None, channels))
+
+    def call(self, x):
+        """Attend over x [N, H, W, C], H and W may be unknown until run time."""
+        shape = ops.shape(x)
+        flat = ops.reshape(x, (shape[0], shape[1] * shape[2], x.shape[-1]))
+        scores = ops.matmul(self.query(flat), ops.transpose(self.key(flat), (0, 2, 1)))
+        attention = ops.softmax(scores * self.key_channels**-0.5, axis=-1)
+        return x + ops.reshape(self.out(ops.matmul(attention, self.value(flat))), shape)
+
+    def compute_output_shape(self, shape):
+        """Unchanged."""
+        return shape
+
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), "key_channels": self.key_channels}
+
+
+def residual_block(x, z=None):
+    """x + conv(act(conv(act(film(x, z))))), starting as the identity: no normalisation is needed."""
+    channels = x.shape[-1]
+    y = Film()([x, z]) if z is not None else x
+    y = layers.Activation("silu")(y)
+    y = layers.Conv2D(channels, 3, padding="same")(y)
+    y = layers.Activation("silu")(y)
+    y = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(y)
+    return layers.Add()([x, y])

@@ -1,0 +1,127 @@
+"""Encoders, decoders and discriminators for any H x W x C; sizes are derived from image_shape."""
+
+import keras
+from keras import layers
+
+from vaekit.networks.blocks import crop_to, stage_sizes
+
+
+def _center(x):
+    """0..1 -> -1..1."""
+    return layers.Rescaling(2.0, offset=-1.0)(x)
+
+
+def _model(inputs: list, outputs, name: str) -> keras.Model:
+    """A model that takes one tensor where there is one input, and a list where there are more."""
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=name)
+
+
+def _widths(stages: int, base: int) -> list[int]:
+    return [base * 2 ** min(i, 3) for i in range(stages)]
+
+
+def _downs(x, sizes, base: int, normalize: bool):
+    """One strided convolution a halving; returns every stage's features."""
+    features = []
+    for index, width in enumerate(_widths(len(sizes) - 1, base)):
+        x = layers.Conv2D(width, 5, strides=2, padding="same", use_bias=not normalize or index == 0)(x)
+        if normalize and index > 0:
+            x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.LeakyReLU(0.2)(x)
+        features.append(x)
+    return features
+
+
+def _with_condition(x, condition):
+    """Append a condition vector [N, K] to a feature map as K constant planes."""
+    planes = layers.Reshape((1, 1, condition.shape[-1]))(condition)
+    planes = layers.UpSampling2D(x.shape[1:3])(planes)
+    return layers.Concatenate()([x, planes])
+
+
+def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0) -> keras.Model:
+    """Map images [N, H, W, C] in 0..1 (and a condition [N, K]) to (mean, log variance), each [N, latent_dim]."""
+    image = layers.Input(image_shape, name="image")
+    inputs, x = [image], _center(image)
+    if condition_dim:
+        inputs.append(layers.Input((condition_dim,), name="condition"))
+        x = _with_condition(x, inputs[1])
+    x = _downs(x, stage_sizes(*image_shape[:2]), base, normalize=True)[-1]
+    x = layers.Flatten()(x)
+    mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
+    # A bounded logarithm: exp() of an early outlier must not overflow.
+    log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
+    log_variance = layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)
+    return _model(inputs, [mean, log_variance], name="encoder")
+
+
+def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0, activation="sigmoid") -> keras.Model:
+    """Map latents [N, latent_dim] (and a condition [N, K]) to images [N, H, W, C], in 0..1 by default."""
+    height, width, channels = image_shape
+    sizes = stage_sizes(height, width)[::-1]
+    widths = _widths(len(sizes) - 1, base)[::-1]
+    z = layers.Input((latent_dim,), name="z")
+    inputs, x = [z], z
+    if condition_dim:
+        inputs.append(layers.Input((condition_dim,), name="condition"))
+        x = layers.Concatenate()(inputs)
+    x = layers.Dense(sizes[0][0] * sizes[0][1] * widths[0], use_bias=False)(x)
+    x = layers.Reshape((*sizes[0], widths[0]))(x)
+    for size, filters in zip(sizes[1:], widths, strict=True):
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
+        x = crop_to(x, size)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    x = layers.Conv2D(channels, 3, padding="same", activation=activation, dtype="float32", name="image")(x)
+    return _model(inputs, x, name="decoder")
+
+
+def discriminator(image_shape, base: int = 32, outputs: int = 1, normalize=True, condition_dim: int = 0) -> keras.Model:
+    """Map images to {"logits": [N, outputs], "features": [N, F], "similarity": [N, h, w, f]}.
+
+    "features" is f_D, the last hidden layer; "similarity" is Dis_l, the last convolution before its
+    activation's flattening, in which VAE/GAN measures reconstructions.
+    """
+    image = layers.Input(image_shape, name="image")
+    inputs, x = [image], _center(image)
+    if condition_dim:
+        inputs.append(layers.Input((condition_dim,), name="condition"))
+        x = _with_condition(x, inputs[1])
+    similarity = _downs(x, stage_sizes(*image_shape[:2]), base, normalize)[-1]
+    features = layers.Dense(8 * base)(layers.Flatten()(similarity))
+    features = layers.LeakyReLU(0.2)(features)
+    logits = layers.Dense(outputs, dtype="float32")(features)
+    return _model(inputs, {"logits": logits, "features": features, "similarity": similarity}, name="discriminator")
+
+
+def patch_discriminator(channels: int, widths=(32, 64, 128, 192)) -> keras.Model:
+    """Map pictures [N, H, W, channels] to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
+
+    One verdict a patch (Isola et al. 2017); H and W are free. No normalisation: statistics over a
+    batch would let one example's verdict depend on another.
+    """
+    picture = layers.Input((None, None, channels), name="picture")
+    x, features = picture, []
+    for width in widths:
+        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+        features.append(x)
+    x = layers.Conv2D(widths[-1], 3, padding="same")(x)
+    x = layers.LeakyReLU(0.2)(x)
+    features.append(x)
+    logits = layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
+    return keras.Model(picture, {"logits": logits, "layers": features}, name="patch_discriminator")
+
+
+def picture_encoder(channels: int, latent_dim: int, widths=(24, 48, 96, 128)) -> keras.Model:
+    """Map pictures [N, H, W, channels] of any size to (mean, log variance), each [N, latent_dim]."""
+    picture = layers.Input((None, None, channels), name="picture")
+    x = picture
+    for width in widths:
+        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
+    log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
+    log_variance = layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)
+    return keras.Model(picture, [mean, log_variance], name="picture_encoder")

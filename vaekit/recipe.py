@@ -1,0 +1,116 @@
+"""Recipes: the typed TOML files that say what is trained, on what, and how."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is one line."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Holdout(_Table):
+    """Which items are kept for validation: those whose number in `column` is divisible by `every`."""
+
+    column: str = "file"
+    every: PositiveInt = 20
+
+
+class Data(_Table):
+    """One source of images; `source` is a folder, an .npz, tfds:NAME or rendered:N."""
+
+    source: str
+    weight: PositiveFloat = 1.0
+    labels: str | None = None
+    holdout: Holdout = Holdout()
+    zoom: tuple[PositiveFloat, PositiveFloat] | None = None
+
+
+class Optimizer(_Table):
+    """Adam with a cosine decay to `final_learning_rate` over the whole training."""
+
+    learning_rate: PositiveFloat
+    final_learning_rate: PositiveFloat | None = None
+    beta_1: float = Field(0.5, ge=0, lt=1)
+    beta_2: float = Field(0.99, ge=0, lt=1)
+    clip_norm: PositiveFloat | None = None
+
+
+class Schedule(_Table):
+    """How long, in what pieces; an epoch is `steps_per_epoch` steps and ends with a checkpoint."""
+
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    steps_per_epoch: PositiveInt
+    seed: int = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    average: float = Field(0.999, ge=0, lt=1)
+    workers: int = Field(1, ge=0)
+    keep: PositiveInt = 2
+    image_size: tuple[PositiveInt, PositiveInt] = (128, 128)
+
+
+class Recipe(_Table):
+    """A whole recipe."""
+
+    app: str
+    root: str = "."
+    model: dict[str, Any] = {}
+    data: tuple[Data, ...]
+    train: Schedule
+    optimizers: dict[str, Optimizer] = {}
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), data: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, take other data, and apply overrides.
+
+    Args:
+        path: a TOML file.
+        overrides: `key.key=value`, values in TOML's notation, bare words are strings.
+        data: sources that replace the recipe's, if any.
+
+    Raises:
+        RecipeError: the file is missing or is not TOML, a key is unknown, a value is of the wrong type.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
+    if data:
+        table["data"] = [{"source": source} for source in data]
+        table["root"] = "."
+    for override in overrides:
+        _override(table, override)
+    return parse_recipe(table, str(path))
+
+
+def parse_recipe(table: dict, name: str = "recipe") -> Recipe:
+    """Check a table against the schema; see load_recipe."""
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"{name}: {key}: {first['msg']}") from None
+
+
+def _override(table: dict, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: expected key=value")
+    *path, last = key.strip().split(".")
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override}: {part} is not a table")
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = text

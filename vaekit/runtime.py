@@ -1,0 +1,64 @@
+"""Run a bundle's network on arrays: ONNX Runtime by default, TensorFlow on request."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+
+from vaekit.bundle import ONNX, Bundle, BundleError
+
+RuntimeName = Literal["onnx", "tensorflow"]
+
+
+class Network(Protocol):
+    """A function from named float32 arrays, batch first, to one array."""
+
+    def __call__(self, **inputs: np.ndarray) -> np.ndarray:
+        """Run it."""
+
+
+def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0) -> Network:
+    """Check a bundle's files and load its network.
+
+    Args:
+        bundle: from vaekit.bundle.find.
+        runtime: "onnx", or "tensorflow" for the SavedModel's `tensor` signature.
+        threads: for ONNX Runtime, within one call; 0 takes all cores.
+
+    Raises:
+        BundleError: a file is missing or damaged, or the runtime refuses it.
+    """
+    if runtime == "tensorflow":
+        bundle.check()
+        return _tensorflow(bundle)
+    bundle.check(ONNX)
+    return _onnx(bundle, threads)
+
+
+def _onnx(bundle: Bundle, threads: int) -> Network:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base class
+        raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
+    return lambda **inputs: session.run(None, inputs)[0]
+
+
+def _tensorflow(bundle: Bundle) -> Network:
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(bundle.path))
+        signature = loaded.signatures["tensor"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{bundle.path}: {str(error).splitlines()[0]}") from None
+
+    def run(**inputs):
+        outputs = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+        return outputs["image"].numpy()
+
+    run.loaded = loaded  # type: ignore[attr-defined]  # signatures hold their model weakly
+    return run

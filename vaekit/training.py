@@ -1,0 +1,195 @@
+"""Training runs: a folder that holds the recipe, checkpoints, logs and previews, and can be resumed exactly."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from vaekit import images
+from vaekit.data import Batches, Holdout, JoinedSource, open_source
+from vaekit.recipe import Data, Optimizer, Recipe, RecipeError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recipe's `app` stands for: a model, how it sees an item, and what to show of it."""
+
+    model: Callable[..., keras.Model]
+    """Makes the model: called with image_shape= and the recipe's [model] table."""
+    example: Callable[[dict, Data, tuple, np.random.Generator], dict]
+    """(item, its data table, (H, W), generator) -> one training example."""
+    preview: Callable[[keras.Model, dict], np.ndarray]
+    """(model, batch) -> a sheet, uint8 [H, W, 3]."""
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or a term is NaN or infinite; names it and the checkpoint that was written."""
+
+
+def sources(recipe: Recipe, split: str) -> JoinedSource:
+    """Open the recipe's data, one split of it ("train" or "validation")."""
+    opened = []
+    for data in recipe.data:
+        spec = data.source if ":" in data.source else str(Path(recipe.root) / data.source)
+        opened.append(open_source(spec, labels=data.labels, split=split, holdout=Holdout(**data.holdout.model_dump())))
+    return JoinedSource(opened, weights=[data.weight for data in recipe.data])
+
+
+def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None) -> Batches:
+    """Batches of one split, in the order that the recipe's seed decides."""
+    train = recipe.train
+
+    def example(item, rng):
+        return task.example(item, recipe.data[item["source"]], train.image_size, rng)
+
+    return Batches(
+        sources(recipe, split),
+        example,
+        batch_size=train.batch_size,
+        steps_per_epoch=steps or train.steps_per_epoch,
+        seed=train.seed + (split != "train"),
+        start_epoch=start_epoch,
+        workers=train.workers if split == "train" else 0,
+    )
+
+
+def build(recipe: Recipe, task: Task) -> keras.Model:
+    """The recipe's model, compiled, at step 0; weights and noise follow from the recipe's seed."""
+    keras.utils.set_random_seed(recipe.train.seed)
+    keras.config.set_dtype_policy(recipe.train.precision)
+    try:
+        model = task.model(**recipe.model)
+    except TypeError as error:
+        raise RecipeError(f"model: {error}") from None
+    steps = recipe.train.epochs * recipe.train.steps_per_epoch
+    try:
+        optimizers = {player: _optimizer(o, steps) for player, o in recipe.optimizers.items()}
+        model.compile(optimizers, average=recipe.train.average)
+    except ValueError as error:
+        raise RecipeError(f"optimizers: {error}") from None
+    return model
+
+
+def _optimizer(table: Optimizer, steps: int) -> keras.optimizers.Optimizer:
+    rate = table.learning_rate
+    if table.final_learning_rate is not None:
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=table.final_learning_rate / rate)
+    return keras.optimizers.Adam(rate, table.beta_1, table.beta_2, global_clipnorm=table.clip_norm)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """A run's checkpoints, oldest first."""
+    return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))
+
+
+def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progress: bool = True) -> keras.Model:
+    """Train from scratch, or go on exactly where the last checkpoint of `run` stands.
+
+    Raises:
+        RecipeError: the run exists and `resume` was not asked for, or the data cannot be used.
+        NonFiniteError: a loss is no longer a number.
+    """
+    run = Path(run)
+    done = checkpoints(run)
+    if done and not resume:
+        raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
+    model = build(recipe, task)
+    epoch = 0
+    if done:
+        model.load_weights(done[-1])
+        epoch = int(done[-1].name.split("-")[1].split(".")[0])
+    data = batches(recipe, task, "train", start_epoch=epoch)
+    peek = batches(recipe, task, "validation", steps=1)[0]
+    model.fit(
+        data,
+        initial_epoch=epoch,
+        epochs=recipe.train.epochs,
+        verbose="auto" if progress else 2,
+        callbacks=[
+            StopOnNonFinite(run),
+            Checkpoints(run, recipe.train.keep),
+            Log(run),
+            Preview(run, task, peek),
+            keras.callbacks.TensorBoard(run / "logs") if keras.backend.backend() == "tensorflow" else Quiet(),
+        ],
+    )
+    return model
+
+
+class Quiet(keras.callbacks.Callback):
+    """Does nothing: stands where TensorBoard's files need TensorFlow."""
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Write the whole state at the end of every epoch, under a temporary name first; keep the last few."""
+
+    def __init__(self, run: Path, keep: int):
+        super().__init__()
+        self.run, self.keep = run, keep
+
+    def on_epoch_end(self, epoch, logs=None):
+        """`epoch` counts from 0; the file's number says how many epochs are done."""
+        write_checkpoint(self.model, self.run / "checkpoints" / f"epoch-{epoch + 1:06d}.weights.h5")
+        for old in checkpoints(self.run)[: -self.keep]:
+            old.unlink()
+
+
+def write_checkpoint(model: keras.Model, path: Path) -> None:
+    """Write weights, optimizer slots, schedules and random states to one file, atomically."""
+    partial = path.with_name(f".partial-{path.name}")
+    model.save_weights(partial, overwrite=True)
+    os.replace(partial, path)
+
+
+class Log(keras.callbacks.Callback):
+    """Append every epoch's means to log.jsonl."""
+
+    def __init__(self, run: Path):
+        super().__init__()
+        self.path = run / "log.jsonl"
+
+    def on_epoch_end(self, epoch, logs=None):
+        """One line an epoch."""
+        with self.path.open("a", encoding="utf-8") as file:
+            print(json.dumps({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}), file=file)
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stop as soon as a loss or a term is not finite, and leave a checkpoint of that state to look at."""
+
+    def __init__(self, run: Path):
+        super().__init__()
+        self.run = run
+
+    def on_train_batch_end(self, batch, logs=None):
+        """The means of an epoch stay non-finite once a step was; so none is missed."""
+        bad = [name for name, value in logs.items() if not math.isfinite(float(value))]
+        if bad:
+            path = self.run / "non-finite.weights.h5"
+            write_checkpoint(self.model, path)
+            raise NonFiniteError(f"{', '.join(bad)} not finite at step {batch + 1} of this epoch; state kept in {path}")
+
+
+class Preview(keras.callbacks.Callback):
+    """Draw the same validation examples at the end of every epoch that is a power of two or ends ten."""
+
+    def __init__(self, run: Path, task: Task, batch: dict):
+        super().__init__()
+        self.run, self.task, self.batch = run, task, batch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """previews/epoch-N.png, with averaged weights."""
+        done = epoch + 1
+        if done % 10 and done & (done - 1):
+            return
+        (self.run / "previews").mkdir(exist_ok=True)
+        with self.model.averages():
+            sheet = self.task.preview(self.model, self.batch)
+        images.write(self.run / "previews" / f"epoch-{done:06d}.png", sheet, overwrite=True)
