@@ -11,6 +11,11 @@ def recipe_path(name: str) -> Path:
     return Path(__file__).parent / name / "recipe.toml" if name in NAMES else Path(name)
 
 
+def exportable(name: str):
+    """What turns an app's trained model and its card into a vaekit.export.Exportable."""
+    return importlib.import_module(f"vaekit.apps.{name}.exporting").exportable
+
+
 def task(name: str):
     """The training side of an app (a vaekit.training.Task)."""
     if name not in NAMES:

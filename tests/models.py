@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from keras import ops
-from vaekit.apps.inpaint.training import Inpainter
 
+from vaekit.apps.inpaint.training import Inpainter
 from vaekit.game import AdversarialModel
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.vae import VAE

@@ -49,6 +49,29 @@ def train(
         raise _fail(error, 1) from None
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    name: Annotated[str, typer.Argument(help="The bundle's name.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of bundles.")] = Path("saved_models"),
+) -> None:
+    """Export a run's averaged weights as a bundle.
+
+    Example: vaekit export runs/inpaint inpaint --out saved_models
+    """
+    from vaekit.apps import exportable, task
+    from vaekit.export import export as write
+    from vaekit.recipe import RecipeError
+    from vaekit.training import restore
+
+    try:
+        model, card = restore(run, task)
+    except RecipeError as error:
+        raise _fail(error, 2) from None
+    with model.averages():
+        print(write(exportable(card["app"])(model, card), name, out))
+
+
 def main() -> None:
     """Entry point."""
     app(prog_name="vaekit")

@@ -6,16 +6,15 @@ to its own variables only, optimizers that save, load and resume exactly, loss s
 """
 
 import contextlib
+import importlib
 
 import keras
 from keras import ops
 
-if keras.backend.backend() == "jax":
-    from vaekit.backends import jax_step as backend_step
-elif keras.backend.backend() == "tensorflow":
-    from vaekit.backends import tensorflow_step as backend_step
-else:
-    raise ImportError(f"vaekit trains on tensorflow or jax, not on {keras.backend.backend()}")
+BACKENDS = ("tensorflow", "jax")
+if keras.backend.backend() not in BACKENDS:
+    raise ImportError(f"vaekit trains on {' or '.join(BACKENDS)}, not on {keras.backend.backend()}")
+backend_step = importlib.import_module(f"vaekit.backends.{keras.backend.backend()}_step")
 
 
 @keras.saving.register_keras_serializable("vaekit")

@@ -1,5 +1,6 @@
 """Recipes: the typed TOML files that say what is trained, on what, and how."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,6 +90,18 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), data: Sequence[
     for override in overrides:
         _override(table, override)
     return parse_recipe(table, str(path))
+
+
+def load_recipe_json(path: Path) -> Recipe:
+    """Read the recipe that a run has kept.
+
+    Raises:
+        RecipeError: it is not there, or not a recipe.
+    """
+    try:
+        return parse_recipe(json.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, RecipeError) else RecipeError(f"{path}: {error}") from None
 
 
 def parse_recipe(table: dict, name: str = "recipe") -> Recipe:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from vaekit import images
 from vaekit.data import Batches, Holdout, JoinedSource, open_source
-from vaekit.recipe import Data, Optimizer, Recipe, RecipeError
+from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
     epoch = 0
     if done:
         model.load_weights(done[-1])
-        epoch = int(done[-1].name.split("-")[1].split(".")[0])
+        epoch = _epoch(done[-1])
     data = batches(recipe, task, "train", start_epoch=epoch)
     peek = batches(recipe, task, "validation", steps=1)[0]
     model.fit(
@@ -121,6 +122,36 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
         ],
     )
     return model
+
+
+def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, dict]:
+    """The model of a run's last checkpoint, in float32, and what a card says of its training.
+
+    Raises:
+        RecipeError: the folder is not a run, or has no checkpoint yet.
+    """
+    recipe = load_recipe_json(run / "recipe.json")
+    done = checkpoints(run)
+    if not done:
+        raise RecipeError(f"{run}: no checkpoint in it yet")
+    exact = recipe.train.model_copy(update={"precision": "float32"})
+    model = build(recipe.model_copy(update={"train": exact}), task(recipe.app))
+    model.load_weights(done[-1])
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    epochs = _epoch(done[-1])
+    steps = epochs * recipe.train.steps_per_epoch
+    return model, {
+        "app": recipe.app,
+        "data": [data.source for data in recipe.data],
+        "steps": steps,
+        "images": steps * recipe.train.batch_size,
+        "seconds": round(sum(line.get("seconds", 0) for line in log if line["epoch"] <= epochs)),
+        "recipe": recipe.model_dump(mode="json", exclude={"root"}),
+    }
+
+
+def _epoch(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("epoch-").split(".")[0])
 
 
 class Quiet(keras.callbacks.Callback):
@@ -154,11 +185,18 @@ class Log(keras.callbacks.Callback):
     def __init__(self, run: Path):
         super().__init__()
         self.path = run / "log.jsonl"
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
+        self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         """One line an epoch."""
+        seconds = round(time.monotonic() - self.started, 1)
+        line = {"epoch": epoch + 1, "seconds": seconds, **{k: float(v) for k, v in (logs or {}).items()}}
         with self.path.open("a", encoding="utf-8") as file:
-            print(json.dumps({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}), file=file)
+            print(json.dumps(line), file=file)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

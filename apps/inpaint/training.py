@@ -60,12 +60,13 @@ def preview(model: Inpainter, batch: dict) -> np.ndarray:
     """Rows of: damaged, pull-push, z = 0, two draws of z, truth; uint8 [rows * H, 6 * W, 3]."""
     rows = min(8, len(batch["image"]))
     batch = {key: np.asarray(value[:rows]) for key, value in batch.items()}
-    draws = [np.zeros((rows, model.latent_dim), np.float32)]
-    draws += [np.random.default_rng(seed).normal(size=draws[0].shape).astype(np.float32) for seed in (1, 2)]
+    shape = (rows, model.latent_dim)
+    draws: list[np.ndarray] = [np.zeros(shape, np.float32)]
+    draws += [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in (1, 2)]
     _, base, _ = model.given(batch)
     damaged = batch["image"] * (1.0 - batch["mask"]) + batch["mask"]
     columns = [damaged, base, *(model.answer(batch, z) for z in draws), batch["image"]]
-    columns = [ops.convert_to_numpy(column).astype(np.float32) for column in columns]
+    columns = [np.asarray(ops.convert_to_numpy(column), np.float32) for column in columns]
     sheet = np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
     return np.round(255.0 * np.clip(sheet, 0.0, 1.0)).astype(np.uint8)
 

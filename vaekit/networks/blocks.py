@@ -12,7 +12,8 @@ def stage_sizes(height: int, width: int, smallest: int = 4) -> list[tuple[int, i
     """
     sizes = [(height, width)]
     while max(sizes[-1]) >= 2 * smallest:
-        sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
+        height, width = sizes[-1]
+        sizes.append(((height + 1) // 2, (width + 1) // 2))
     return sizes
 
 

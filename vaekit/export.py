@@ -1,0 +1,162 @@
+"""From a run to a bundle: SavedModel with named signatures, the same network as ONNX, card, warm-up."""
+
+import datetime
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vaekit.bundle import CARD, EXTRA, ONNX, digest
+
+WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
+Signature = dict[str, tf.TensorSpec]
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """What an app says of its trained model.
+
+    Attributes:
+        networks: the Keras networks that `tensor` and `serving` call, wearing the weights to export.
+        inputs: names and specs of the `tensor` signature.
+        tensor: keyword tensors -> image [N, H, W, 3] float32 in 0..1.
+        serving_inputs: names and specs of `serving_default`.
+        serving: keyword tensors -> {"image_bytes": [N] PNG strings, ...}.
+        warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle.
+        card: facts for the card.
+    """
+
+    networks: list[keras.Model]
+    inputs: Signature
+    tensor: Callable[..., tf.Tensor]
+    serving_inputs: Signature
+    serving: Callable[..., dict[str, tf.Tensor]]
+    warmup: dict[str, tf.Tensor]
+    card: dict
+
+
+def export(model: Exportable, name: str, folder: Path) -> Path:
+    """Write the next version of bundle `name` into `folder`; all of it or nothing.
+
+    Returns:
+        The version's folder.
+    """
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    version = max((int(v.name) for v in target.iterdir() if v.name.isdecimal()), default=0) + 1
+    with tempfile.TemporaryDirectory(dir=target, prefix=".partial-") as partial:
+        path = Path(partial) / "bundle"
+        _save_model(model, path)
+        (path / EXTRA).mkdir()
+        (path / ONNX).write_bytes(to_onnx(model))
+        write_warmup(path / WARMUP, name, model.warmup)
+        # An index of a TensorFlow build, of no use to a reader of the bundle, and different every time.
+        (path / "fingerprint.pb").unlink(missing_ok=True)
+        files = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        card = {
+            "name": name,
+            "version": version,
+            "exported": datetime.date.today().isoformat(),
+            **model.card,
+            "sha256": {file: digest(path / file) for file in files},
+        }
+        (path / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        final = target / str(version)
+        os.replace(path, final)
+    return final
+
+
+def _save_model(model: Exportable, path: Path) -> None:
+    tensor = tf.function(lambda **inputs: {"image": model.tensor(**inputs)})
+    serving = tf.function(model.serving)
+    module = tf.Module()
+    # The variables alone: a Keras model would drag its layers' functions and its optimizer's slots along.
+    module.weights = [v.value for network in model.networks for v in network.variables]
+    tf.saved_model.save(
+        module,
+        str(path),
+        signatures={
+            "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),
+            "tensor": tensor.get_concrete_function(**_named(model.inputs)),
+        },
+    )
+    shutil.rmtree(path / "assets", ignore_errors=True)
+
+
+def write_warmup(path: Path, name: str, inputs: dict[str, tf.Tensor]) -> None:
+    """One request to `serving_default`, as TensorFlow Serving reads it."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    request.model_spec.signature_name = "serving_default"
+    for key, value in inputs.items():
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
+    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    with tf.io.TFRecordWriter(str(path)) as file:
+        file.write(log.SerializeToString())
+
+
+def _named(signature: Signature) -> Signature:
+    return {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.items()}
+
+
+def to_onnx(model: Exportable) -> bytes:
+    """The `tensor` signature as ONNX, weights stored as float16 and computed in float32."""
+    import tf2onnx
+
+    specs = list(_named(model.inputs).values())
+
+    def call(*tensors):
+        # An ONNX value has one name in the whole graph: the answer cannot be called "image" as an input is.
+        return {"output": model.tensor(**dict(zip(model.inputs, tensors, strict=True)))}
+
+    function = tf.function(call, input_signature=specs)
+    proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
+    return halve_weights(proto).SerializeToString()
+
+
+def halve_weights(proto, smallest: int = 1024):
+    """Store every float32 weight of more than `smallest` numbers as float16, cast back where it is used.
+
+    The cast is folded once when a session is made: half the file, the same speed.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    kept, casts = [], []
+    for weight in proto.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) <= smallest:
+            kept.append(weight)
+            continue
+        half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{weight.name}.half")
+        kept.append(half)
+        casts.append(helper.make_node("Cast", [half.name], [weight.name], to=TensorProto.FLOAT))
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(kept)
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return proto
+
+
+def decode_image(data, channels: int):
+    """Decode one PNG, JPEG, BMP or GIF string in the graph; anything else raises there.
+
+    Returns:
+        [H, W, channels] float32 in 0..1, with 1 or 3 channels.
+    """
+    image = tf.io.decode_image(data, channels=channels, dtype=tf.uint8, expand_animations=False)
+    image.set_shape((None, None, channels))
+    return tf.cast(image, tf.float32) / 255.0
+
+
+def encode_image(image):
+    """[H, W, 3] in 0..1 -> a PNG string."""
+    return tf.io.encode_png(tf.cast(tf.round(tf.clip_by_value(image, 0.0, 1.0) * 255.0), tf.uint8))
