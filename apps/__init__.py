@@ -16,6 +16,11 @@ def exportable(name: str):
     return importlib.import_module(f"vaekit.apps.{name}.exporting").exportable
 
 
+def command(name: str):
+    """An app's verb on the command line."""
+    return getattr(importlib.import_module(f"vaekit.apps.{name}.command"), name)
+
+
 def task(name: str):
     """The training side of an app (a vaekit.training.Task)."""
     if name not in NAMES:

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaekit.errors import UserError
+
 EXTRA = "assets.extra"
 ONNX = f"{EXTRA}/model.onnx"
 CARD = f"{EXTRA}/card.json"
 MODELS_VARIABLE = "VAEKIT_MODELS"
 
 
-class BundleError(Exception):
+class BundleError(UserError):
     """A bundle that is missing or damaged; the message is one line that names the file."""
+
+    exit_status = 3
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
+from vaekit.apps import NAMES, command, exportable, recipe_path, task
+from vaekit.errors import UserError
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def _fail(message: object, status: int) -> typer.Exit:
-    print(f"vaekit: {message}", file=sys.stderr)
-    return typer.Exit(status)
 
 
 @app.callback()
@@ -34,19 +32,11 @@ def train(
 
     Examples: vaekit train inpaint --data faces/ --out runs/faces; vaekit train inpaint --out runs/faces --resume
     """
-    from vaekit.apps import recipe_path, task
-    from vaekit.data import DataError
-    from vaekit.recipe import RecipeError, load_recipe
-    from vaekit.training import NonFiniteError
+    from vaekit.recipe import load_recipe
     from vaekit.training import train as run
 
-    try:
-        loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
-        run(loaded, task(loaded.app), out, resume=resume, progress=sys.stdout.isatty())
-    except (RecipeError, DataError) as error:
-        raise _fail(error, 2) from None
-    except NonFiniteError as error:
-        raise _fail(error, 1) from None
+    loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
+    run(loaded, task(loaded.app), out, resume=resume, progress=sys.stdout.isatty())
 
 
 @app.command()
@@ -59,19 +49,22 @@ def export(
 
     Example: vaekit export runs/inpaint inpaint --out saved_models
     """
-    from vaekit.apps import exportable, task
     from vaekit.export import export as write
-    from vaekit.recipe import RecipeError
     from vaekit.training import restore
 
-    try:
-        model, card = restore(run, task)
-    except RecipeError as error:
-        raise _fail(error, 2) from None
+    model, card = restore(run, task)
     with model.averages():
         print(write(exportable(card["app"])(model, card), name, out))
 
 
+for name in NAMES:
+    app.command(name)(command(name))
+
+
 def main() -> None:
     """Entry point."""
-    app(prog_name="vaekit")
+    try:
+        app(prog_name="vaekit")
+    except UserError as error:
+        print(f"vaekit: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)

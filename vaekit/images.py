@@ -14,12 +14,15 @@ import os
 import secrets
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+
+from vaekit.errors import UserError
 
 DEFAULT_MAX_PIXELS = 175_000_000  # Pillow itself opens no WebP and TIFF of more than 178 million
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
@@ -50,8 +53,10 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """An image that cannot be read or written; the message is one line that names the file and the reason."""
+
+    exit_status = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,18 +158,16 @@ def write(
     An existing file is refused unless `overwrite`; so is one that appears meanwhile, where the file system
     has hard links. Raises ImageError as `encode` does, or when it cannot write; nothing is left behind then.
     """
-    name = os.fspath(path)
+    _write(path, lambda suffix: _encode(pixels, suffix, like, os.fspath(path)), overwrite)
+
+
+def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Copy a file byte by byte, whole or not at all, with `write`'s care and errors."""
     try:
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            raise ImageError(f"{name}: cannot be written: not a regular file")
-        if target.exists() and not overwrite:
-            raise FileExistsError
-        _write_atomically(target, _encode(pixels, target.suffix, like, name), overwrite)
-    except FileExistsError:
-        raise ImageError(f"{name}: already exists") from None
+        data = Path(source).read_bytes()
     except OSError as error:
-        raise ImageError(f"{name}: cannot be written: {_reason(error)}") from None
+        raise ImageError(f"{os.fspath(source)}: cannot be read: {_reason(error)}") from None
+    _write(path, lambda _: data, overwrite)
 
 
 def output_suffix(picture_or_pixels: Picture | np.ndarray, suffix: str) -> str:
@@ -367,6 +370,21 @@ def _tiff_with(data: bytes, alpha: bool, icc: bytes | None) -> bytes:
     entries.sort(key=lambda entry: struct.unpack_from("<H", entry))
     directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + directory
+
+
+def _write(path: str | os.PathLike[str], make: Callable[[str], bytes], overwrite: bool) -> None:
+    name = os.fspath(path)
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise ImageError(f"{name}: cannot be written: not a regular file")
+        if target.exists() and not overwrite:
+            raise FileExistsError
+        _write_atomically(target, make(target.suffix), overwrite)
+    except FileExistsError:
+        raise ImageError(f"{name}: already exists") from None
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be written: {_reason(error)}") from None
 
 
 def _write_atomically(target: Path, data: bytes, overwrite: bool) -> None:

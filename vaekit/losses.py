@@ -75,14 +75,14 @@ def fake_log_loss(logits):
     return ops.mean(ops.softplus(ops.cast(logits, "float32")))
 
 
-def real_hinge_loss(logits):
-    """E [1 - D(x)]+; mean over everything. Lim & Ye 2017."""
-    return ops.mean(ops.relu(1.0 - ops.cast(logits, "float32")))
+def real_hinge_loss(logits, weight=None):
+    """E [1 - D(x)]+; mean over everything, weighted where a weight is given. Lim & Ye 2017."""
+    return weighted_mean(ops.relu(1.0 - ops.cast(logits, "float32")), weight)
 
 
-def fake_hinge_loss(logits):
-    """E [1 + D(x)]+; mean over everything. Lim & Ye 2017."""
-    return ops.mean(ops.relu(1.0 + ops.cast(logits, "float32")))
+def fake_hinge_loss(logits, weight=None):
+    """E [1 + D(x)]+; mean over everything, weighted where a weight is given. Lim & Ye 2017."""
+    return weighted_mean(ops.relu(1.0 + ops.cast(logits, "float32")), weight)
 
 
 # --- Classes and features ---
@@ -135,12 +135,36 @@ def masked_l1(a, b, mask):
     return ops.mean(error / ops.maximum(area, 1.0))
 
 
-def feature_l1(real, fake):
+def feature_l1(real, fake, mask=None):
     """Sum over layers of the mean absolute difference of a discriminator's features (Wang et al. 2018, eq. 4).
 
     Args:
-        real: list of tensors, one a layer.
+        real: list of tensors [N, h, w, F], one a layer.
         fake: list of tensors of the same shapes.
+        mask: [N, H, W, 1] in 0..1; each place of a layer then counts by the share of it that is masked, so
+            that the mean is over what was missing. H and W are the same multiples of h and w.
     """
-    pairs = zip(real, fake, strict=True)
-    return sum(ops.mean(ops.abs(ops.cast(r, "float32") - ops.cast(f, "float32"))) for r, f in pairs)
+    total = 0.0
+    for r, f in zip(real, fake, strict=True):
+        weight = None if mask is None else pool_mask(mask, r, ops.average_pool)
+        total += weighted_mean(ops.abs(ops.cast(r, "float32") - ops.cast(f, "float32")), weight)
+    return total
+
+
+def pool_mask(mask, like, pool=ops.max_pool):
+    """A mask [N, H, W, 1] at the size of a feature map [N, h, w, F], by maximum or average."""
+    factor = mask.shape[1] // like.shape[1]
+    return pool(ops.cast(mask, "float32"), factor, strides=factor, padding="same")
+
+
+def weighted_mean(values, weight=None):
+    """sum(weight * values) / sum(weight), the weight spread over the last axis; the plain mean for None.
+
+    Args:
+        values: [..., F].
+        weight: [..., 1], not negative; 0 everywhere gives 0.
+    """
+    if weight is None:
+        return ops.mean(values)
+    total = ops.sum(ops.mean(values, axis=-1, keepdims=True) * weight)
+    return total / ops.maximum(ops.sum(weight), 1.0)

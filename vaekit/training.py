@@ -13,6 +13,7 @@ import numpy as np
 
 from vaekit import images
 from vaekit.data import Batches, Holdout, JoinedSource, open_source
+from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
 
@@ -28,8 +29,10 @@ class Task:
     """(model, batch) -> a sheet, uint8 [H, W, 3]."""
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(UserError, RuntimeError):
     """A loss or a term is NaN or infinite; names it and the checkpoint that was written."""
+
+    exit_status = 1
 
 
 def sources(recipe: Recipe, split: str) -> JoinedSource:

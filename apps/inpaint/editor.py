@@ -9,12 +9,18 @@ import numpy as np
 from vaekit.bundle import find
 from vaekit.runtime import Network, RuntimeName, open_network
 
+COARSE = 64
+"""Side of the coarsest pass, in pixels: what the network was trained at."""
 TILE = 128
-"""Side of the network's own resolution, in pixels."""
+"""Side of the tiles of the finer passes."""
+STRIDE = 16
+"""The network takes sides that this divides."""
 OVERLAP = 32
 """Pixels that neighbouring tiles share."""
 CONTEXT = 2.0
 """Side of the square round a hole, as a multiple of the hole's."""
+REACH = 16
+"""Pixels round a hole within which another one is repaired together with it."""
 BATCH = 8
 
 
@@ -48,8 +54,8 @@ class Editor:
             mask: [H, W] bool, True in the hole.
             seed: which of the possible fills; None is the most faithful one, z = 0.
             iterations: how often the finest pass is repeated on its own answer, as CVAE-GAN repairs.
-            feather: width in pixels, inside the hole, over which the fill gives way to a smooth
-                continuation of what surrounds it.
+            feather: pixels into the hole over which the colours of its rim are evened out towards the
+                known ones, from all at the seam to nothing.
 
         Returns:
             An array of the same shape and type; every pixel outside the hole is the input's, bit for bit.
@@ -67,6 +73,8 @@ class Editor:
                 fill = np.dstack([self._fill(patch[..., :3], hole, z, iterations), _alpha(patch[..., 3], hole)])
             else:
                 fill = self._fill(patch, hole, z, iterations)
+            if feather:
+                fill = even_out(patch, fill, hole, feather)
             inside = hole & window.owns
             scaled = np.rint(np.clip(fill, 0.0, 1.0) * np.iinfo(image.dtype).max).astype(image.dtype)
             result[window.rows, window.columns][inside] = scaled[inside]
@@ -87,8 +95,8 @@ class Editor:
     def _pass(self, image: np.ndarray, hole: np.ndarray, hint: np.ndarray | None, z: np.ndarray) -> np.ndarray:
         """One run of the network over overlapping tiles, at one scale."""
         height, width = hole.shape
-        bottom, right = max(TILE - height, 0), max(TILE - width, 0)
-        pad = ((0, bottom), (0, right), (0, 0))
+        tile = (_tile(height), _tile(width))
+        pad = ((0, max(tile[0] - height, 0)), (0, max(tile[1] - width, 0)), (0, 0))
         image = np.pad(image, pad, mode="symmetric")
         hole = np.pad(hole, pad[:2], mode="symmetric")
         guess = np.zeros((*hole.shape, 4), np.float32)
@@ -97,17 +105,18 @@ class Editor:
             guess[..., 3] = 1.0
         total = np.zeros((*hole.shape, 3), np.float32)
         weights = np.zeros((*hole.shape, 1), np.float32)
+        bump = _bump(*tile)
         corners = [
             (y, x)
-            for y in starts(hole.shape[0])
-            for x in starts(hole.shape[1])
-            if hole[y : y + TILE, x : x + TILE].any()
+            for y in starts(hole.shape[0], tile[0])
+            for x in starts(hole.shape[1], tile[1])
+            if hole[y : y + tile[0], x : x + tile[1]].any()
         ]
         for first in range(0, len(corners), BATCH):
             part = corners[first : first + BATCH]
 
             def cut(array, part=part):
-                return np.stack([array[y : y + TILE, x : x + TILE] for y, x in part]).astype(np.float32)
+                return np.stack([array[y : y + tile[0], x : x + tile[1]] for y, x in part]).astype(np.float32)
 
             answers = self.network(
                 image=cut(image),
@@ -116,8 +125,8 @@ class Editor:
                 z=np.tile(z.astype(np.float32), (len(part), 1)),
             )
             for (y, x), answer in zip(part, answers, strict=True):
-                total[y : y + TILE, x : x + TILE] += answer * _BUMP
-                weights[y : y + TILE, x : x + TILE] += _BUMP
+                total[y : y + tile[0], x : x + tile[1]] += answer * bump
+                weights[y : y + tile[0], x : x + tile[1]] += bump
         filled = np.where(hole[..., None], total / np.maximum(weights, 1e-6), image)
         return filled[:height, :width]
 
@@ -131,33 +140,37 @@ def _check(image: np.ndarray, mask: np.ndarray) -> None:
         raise ValueError("the mask covers the whole image: nothing is known to repair it from")
 
 
-def _bump() -> np.ndarray:
-    ramp = np.minimum(np.arange(1, TILE + 1), np.arange(TILE, 0, -1)).clip(max=OVERLAP) / OVERLAP
-    return np.outer(ramp, ramp)[..., None].astype(np.float32)
+def _tile(length: int) -> int:
+    return min(TILE, -(-length // STRIDE) * STRIDE)
 
 
-_BUMP = _bump()
-"""Weight of a tile's pixels where tiles overlap: less at its rim, where it sees less."""
+def _bump(height: int, width: int) -> np.ndarray:
+    """Weight of a tile's pixels where tiles overlap: less at its rim, where it sees less."""
+
+    def ramp(length):
+        return np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).clip(max=OVERLAP) / OVERLAP
+
+    return np.outer(ramp(height), ramp(width))[..., None].astype(np.float32)
 
 
-def starts(length: int) -> list[int]:
-    """First pixels of the tiles that cover `length` >= TILE pixels with at least OVERLAP in common.
+def starts(length: int, tile: int) -> list[int]:
+    """First pixels of the tiles that cover `length` >= `tile` pixels with at least OVERLAP in common.
 
-    >>> starts(300)
+    >>> starts(300, 128)
     [0, 86, 172]
     """
-    count = 1 + -(-(length - TILE) // (TILE - OVERLAP))
-    return [round(i * (length - TILE) / max(count - 1, 1)) for i in range(count)]
+    count = 1 + max(-(-(length - tile) // (tile - OVERLAP)), 0)
+    return [round(i * (length - tile) / max(count - 1, 1)) for i in range(count)]
 
 
 def scales(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes to work at: from about one tile, doubling, to the patch's own.
+    """Sizes to work at: from about COARSE, doubling, to the patch's own.
 
     >>> scales(600, 500)
     [(75, 63), (150, 125), (300, 250), (600, 500)]
     """
     factor = 1
-    while max(height, width) / factor > TILE:
+    while max(height, width) / factor > 1.25 * COARSE:
         factor *= 2
     sizes = []
     while factor >= 1:
@@ -175,6 +188,34 @@ def shrink(image: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[
     share = cv2.resize(known, target, interpolation=cv2.INTER_AREA)
     colours = cv2.resize(image * known[..., None], target, interpolation=cv2.INTER_AREA)
     return colours / np.maximum(share, 1e-3)[..., None], share < 0.5
+
+
+def even_out(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, depth: float) -> np.ndarray:
+    """Shift the fill's colours near the rim of the hole to those of the known side.
+
+    The shift at a pixel of the hole is the difference of the local means of the two sides of the rim,
+    under a Gaussian window of `depth`; it fades linearly to nothing `depth` pixels into the hole.
+
+    Args:
+        image: [H, W, C] float32, right outside the hole.
+        fill: [H, W, C] float32, right in the hole.
+        hole: [H, W] bool.
+        depth: pixels, above 0.
+    """
+
+    def local_mean(values, where):
+        weight = cv2.GaussianBlur(where.astype(np.float32), (0, 0), depth)
+        total = cv2.GaussianBlur(np.where(where[..., None], values, 0).astype(np.float32), (0, 0), depth)
+        return total / np.maximum(weight, 1e-6)[..., None]
+
+    distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+    outside = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    # Equally broad bands of both sides, so that their means are of like places.
+    shift = local_mean(image, (outside > 0) & (outside <= depth)) - local_mean(
+        fill, (distance > 0) & (distance <= depth)
+    )
+    fade = np.clip(1.0 - (distance - 1.0) / depth, 0.0, 1.0)[..., None]
+    return np.where(hole[..., None], fill + fade * shift, fill)
 
 
 def _alpha(alpha: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -199,7 +240,7 @@ def windows(mask: np.ndarray) -> Iterator[Window]:
     """Squares of context, one round each group of holes that lie close together."""
     if not mask.any():
         return
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8))
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     for index in range(1, count):
         x, y, width, height, _ = stats[index]

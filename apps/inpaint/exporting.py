@@ -1,12 +1,13 @@
 """What of a trained Inpainter goes into a bundle."""
 
+import math
+
 import tensorflow as tf
 
+from vaekit.apps.inpaint.editor import COARSE
 from vaekit.apps.inpaint.training import Inpainter
 from vaekit.export import Exportable, decode_image, encode_image
 
-COARSE = 128
-"""Longer side of the first pass over a whole picture, in pixels."""
 LARGEST = 1024
 """Longest side that `serving_default` takes: it repairs a picture whole, the editor works in tiles."""
 
@@ -38,15 +39,23 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
         noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([arguments[2], 0]))
         z = tf.where(arguments[2] == 0, tf.zeros_like(noise), noise)
 
-        small = tf.minimum(1.0, COARSE / tf.cast(tf.reduce_max(size), tf.float32))
-        coarse_size = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * small), tf.int32))
-        known = tf.image.resize(1.0 - mask, coarse_size, "area")
-        coarse_image = tf.image.resize(image * (1.0 - mask), coarse_size, "area") / tf.maximum(known, 1e-3)
-        coarse_mask = tf.cast(known < 0.5, tf.float32)
-        coarse = _whole(tensor, coarse_image, coarse_mask, tf.zeros_like(coarse_image), tf.zeros_like(known), z)
-        guess = tf.image.resize(coarse, size, "bicubic")
-        # At the network's own resolution the first pass is the answer already.
-        filled = tf.cond(small < 1.0, lambda: _whole(tensor, image, mask, guess, tf.ones_like(mask), z), lambda: coarse)
+        # As the editor: from the coarsest pass, each answer enlarged is the next one's hint.
+        longest = tf.cast(tf.reduce_max(size), tf.float32)
+        halvings = tf.cast(
+            tf.maximum(0.0, tf.math.ceil(tf.math.log(longest / (1.25 * COARSE)) / math.log(2.0))), tf.int32
+        )
+
+        def finer(level, guess):
+            at = -(-size // tf.bitwise.left_shift(1, level))
+            known = tf.image.resize(1.0 - mask, at, "area")
+            colours = tf.image.resize(image * (1.0 - mask), at, "area") / tf.maximum(known, 1e-3)
+            hint = tf.clip_by_value(tf.image.resize(guess, at, "bicubic"), 0.0, 1.0)
+            guessed = tf.ones_like(known) * tf.cast(level < halvings, tf.float32)
+            return level - 1, _whole(tensor, colours, tf.cast(known < 0.5, tf.float32), hint, guessed, z)
+
+        start = (halvings, tf.zeros((1, 1, 1, 3)))
+        free = (tf.TensorShape(()), tf.TensorShape((1, None, None, 3)))
+        _, filled = tf.while_loop(lambda level, _: level >= 0, finer, start, free)
         return encode_image(tf.where(mask > 0, filled, image)[0])
 
     def serving(image_bytes, mask_bytes, seed):

@@ -12,11 +12,12 @@ import numpy as np
 
 from vaekit import images
 from vaekit.data.augment import match_channels
+from vaekit.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """Data that cannot be used; the message is one line."""
 
 

@@ -94,7 +94,7 @@ def discriminator(image_shape, base: int = 32, outputs: int = 1, normalize=True,
     return _model(inputs, {"logits": logits, "features": features, "similarity": similarity}, name="discriminator")
 
 
-def patch_discriminator(channels: int, widths=(32, 64, 128, 192)) -> keras.Model:
+def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
     """Map pictures [N, H, W, channels] to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
 
     One verdict a patch (Isola et al. 2017); H and W are free. No normalisation: statistics over a

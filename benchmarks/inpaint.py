@@ -1,0 +1,204 @@
+"""Inpainting against cv2.inpaint (Telea, Navier-Stokes): the same holes, in one run.
+
+    python benchmarks/inpaint.py ../shared/data/celeb --holdout identity:15 --side 128 --parts
+    python benchmarks/inpaint.py ../shared/data/photos/set14 --holes 5-15
+
+PSNR and L1 are means over images of the hole's pixels, SSIM of whole images, time of one repair. FD is the
+Frechet distance of whole repaired images to the true ones in the features of benchmarks/features.py (0 for a
+perfect repair). With --parts, boxes of the wide face template (an eye, the nose, the mouth) are holes too, and
+FD is that of the box with a margin. The row "all" pools the images of all classes but the parts.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from features import Features
+from rich.progress import track
+
+from vaekit import images
+from vaekit.apps.inpaint.editor import Editor
+from vaekit.data import Holdout, holes, open_source
+from vaekit.metrics import frechet_distance, l1, psnr, ssim
+
+PARTS = {
+    "left eye": (0.3676, 0.4818, 0.22, 0.15),
+    "right eye": (0.6257, 0.4818, 0.22, 0.15),
+    "nose": (0.493, 0.60, 0.20, 0.20),
+    "mouth": (0.4965, 0.758, 0.32, 0.15),
+}
+"""Centre, width and height as shares of the side of a face in the wide template."""
+MARGIN = 0.5
+"""Of the box's sides, on each side, in the crop whose Frechet distance is taken."""
+
+
+def hole_classes(names: list[str], parts: bool) -> dict:
+    """Name -> function of (generator, shape) to a mask."""
+    classes = {}
+    for name in names:
+        if name == "square":
+            classes[name] = lambda rng, shape: holes.centred_square(shape)
+        else:
+            area = tuple(float(percent) / 100 for percent in name.split("-"))
+            classes[f"{name} %"] = lambda rng, shape, area=area: holes.free_form(rng, shape, area)
+    if parts:
+        classes |= {name: lambda rng, shape, name=name: _box(name, shape) for name in PARTS}
+    return classes
+
+
+def _box(name: str, shape: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[_slices(name, shape, 0.0)] = True
+    return mask
+
+
+def _slices(name: str, shape: tuple[int, int], margin: float) -> tuple[slice, slice]:
+    x, y, width, height = PARTS[name]
+    half_x, half_y = width * (0.5 + margin), height * (0.5 + margin)
+    rows = slice(max(round((y - half_y) * shape[0]), 0), round((y + half_y) * shape[0]))
+    return rows, slice(max(round((x - half_x) * shape[1]), 0), round((x + half_x) * shape[1]))
+
+
+def methods(bundle: str, iterations: list[int]) -> dict:
+    """Name -> function of (uint8 image, mask) to the repaired image."""
+    editor = Editor(bundle)
+    ours = {f"vaekit x{n}": lambda image, mask, n=n: editor(image, mask, iterations=n) for n in iterations}
+    classical = {"Telea": cv2.INPAINT_TELEA, "Navier-Stokes": cv2.INPAINT_NS}
+    return ours | {
+        name: lambda image, mask, kind=kind: cv2.inpaint(image, mask.astype(np.uint8), 3, kind)
+        for name, kind in classical.items()
+    }
+
+
+def load(folder: str, holdout: str | None, side: int | None, limit: int | None) -> list[np.ndarray]:
+    """The images, [H, W, 3] uint8; of a data set only what is kept for validation."""
+    column, _, every = (holdout or "file:1").partition(":")
+    source = open_source(folder, split="validation", holdout=Holdout(column, int(every)))
+    loaded = []
+    for index in range(min(len(source), limit or len(source))):
+        image = source[index]["image"]
+        if side:
+            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        loaded.append(image)
+    return loaded
+
+
+def measure(pictures: list[np.ndarray], classes: dict, repairs: dict, features: Features) -> list[dict]:
+    """One row a class and method; the repaired pictures are in it too."""
+    rows = []
+    for place, (hole_class, draw) in enumerate(classes.items()):
+        masks = [draw(np.random.default_rng((place, i)), p.shape[:2]) for i, p in enumerate(pictures)]
+        part = hole_class if hole_class in PARTS else None
+
+        def seen(image, part=part):
+            return image if part is None else image[_slices(part, image.shape[:2], MARGIN)]
+
+        truth = features([seen(p / 255.0) for p in pictures])
+        for method, repair in repairs.items():
+            started = time.perf_counter()
+            pairs = list(zip(pictures, masks, strict=True))
+            repaired = [repair(p, m) for p, m in track(pairs, f"{hole_class}, {method}", transient=True)]
+            seconds = (time.perf_counter() - started) / len(pictures)
+            unit = [(r / 255.0, p / 255.0, m) for r, p, m in zip(repaired, pictures, masks, strict=True)]
+            found = features([seen(r) for r, _, _ in unit])
+            rows.append(
+                {
+                    "holes": hole_class,
+                    "method": method,
+                    "psnr": np.mean([psnr(r, p, m) for r, p, m in unit]),
+                    "ssim": np.mean([ssim(r, p) for r, p, _ in unit]),
+                    "l1": np.mean([l1(r, p, m) for r, p, m in unit]),
+                    "fd": frechet_distance(truth, found),
+                    "ms": 1000 * seconds,
+                    "outside": sum(int((r != p)[~m].sum()) for r, p, m in zip(repaired, pictures, masks, strict=True)),
+                    "features": (truth, found),
+                    "repaired": repaired,
+                    "masks": masks,
+                }
+            )
+    return rows
+
+
+def report(rows: list[dict]) -> None:
+    """Print the table, and what the figures of the project are made of."""
+    print(f"{'holes':10} {'method':14} {'PSNR':>6} {'SSIM':>6} {'L1':>6} {'FD':>8} {'ms':>7} {'outside':>7}")
+    for row in rows:
+        print(
+            f"{row['holes']:10} {row['method']:14} {row['psnr']:6.2f} {row['ssim']:6.3f} {row['l1']:6.4f} "
+            f"{row['fd']:8.3f} {row['ms']:7.1f} {row['outside']:7d}"
+        )
+    names = list(dict.fromkeys(row["method"] for row in rows))
+    whole = [row for row in rows if row["holes"] not in PARTS]
+    pooled = {
+        name: frechet_distance(
+            *(np.concatenate(f) for f in zip(*(r["features"] for r in whole if r["method"] == name), strict=True))
+        )
+        for name in names
+    }
+    for name, distance in pooled.items():
+        print(f"{'all':10} {name:14} {'':6} {'':6} {'':6} {distance:8.3f}")
+    print()
+    best = min(pooled["Telea"], pooled["Navier-Stokes"])
+    ours = [name for name in names if name.startswith("vaekit")]
+    for name in ours:
+        print(f"{name}: FD over all holes, against the better of Telea and NS: {pooled[name] / best:.2f} x")
+    for hole_class in dict.fromkeys(row["holes"] for row in rows):
+        of = {row["method"]: row for row in rows if row["holes"] == hole_class}
+        psnr_best = max(of["Telea"]["psnr"], of["Navier-Stokes"]["psnr"])
+        fd_best = min(of["Telea"]["fd"], of["Navier-Stokes"]["fd"])
+        for name in ours:
+            print(
+                f"{hole_class}, {name}: hole PSNR {of[name]['psnr'] - psnr_best:+.2f} dB, "
+                f"FD {of[name]['fd'] / fd_best:.2f} x"
+            )
+
+
+def sheet(pictures: list[np.ndarray], rows: list[dict], count: int, path: Path) -> None:
+    """Draw the first pictures of every class: damaged, one column a method, truth."""
+    lines = []
+    for hole_class in dict.fromkeys(row["holes"] for row in rows):
+        of = [row for row in rows if row["holes"] == hole_class]
+        for i in range(min(count, len(pictures))):
+            damaged = np.where(of[0]["masks"][i][..., None], 255, pictures[i]).astype(np.uint8)
+            cells = [damaged, *(row["repaired"][i] for row in of), pictures[i]]
+            lines.append(np.hstack([_fit(cell) for cell in cells]))
+    images.write(path, np.vstack(lines), overwrite=True)
+
+
+def _fit(image: np.ndarray, side: int = 256) -> np.ndarray:
+    factor = min(1.0, side / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    if factor == 1.0:
+        return small
+    bottom, right = side - small.shape[0], side - small.shape[1]
+    return np.pad(small, ((0, bottom), (0, right), (0, 0)))
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--holdout", help="COLUMN:EVERY, only what is kept for validation")
+    parser.add_argument("--side", type=int, help="resize to squares of so many pixels first")
+    parser.add_argument("--limit", type=int, help="only the first so many images")
+    parser.add_argument("--holes", default="5-15,15-30,30-50,square")
+    parser.add_argument("--parts", action="store_true", help="also boxes over the parts of a face")
+    parser.add_argument("--iterations", default="1,5,10")
+    parser.add_argument("--bundle", default="inpaint")
+    parser.add_argument("--picture", type=Path, help="write a sheet of the first rows here")
+    parser.add_argument("--rows", type=int, default=4, help="pictures a class on the sheet")
+    arguments = parser.parse_args()
+    pictures = load(arguments.folder, arguments.holdout, arguments.side, arguments.limit)
+    classes = hole_classes(arguments.holes.split(","), arguments.parts)
+    repairs = methods(arguments.bundle, [int(n) for n in arguments.iterations.split(",")])
+    print(f"{len(pictures)} images of {Path(arguments.folder).name}, bundle {arguments.bundle}")
+    rows = measure(pictures, classes, repairs, Features())
+    report(rows)
+    if arguments.picture:
+        sheet(pictures, rows, arguments.rows, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()

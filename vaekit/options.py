@@ -1,0 +1,30 @@
+"""Options that the editing commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Runtime(StrEnum):
+    """What runs the network."""
+
+    ONNX = "onnx"
+    TENSORFLOW = "tensorflow"
+
+
+Inputs = Annotated[list[str], typer.Argument(help="Files, folders or globs.", show_default=False)]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="A file for one input, else a folder. [default: beside the input]"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into a folder's folders too.")]
+Json = Annotated[bool, typer.Option("--json", help="Print what was done as one JSON object.")]
+RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse larger pictures, before decoding them.")]
+Bundle = Annotated[str, typer.Option("--bundle", help="A bundle's name, or the path of its folder.")]
+
+MAX_PIXELS = 175_000_000
+"""vaekit.images.DEFAULT_MAX_PIXELS, without importing what it needs."""
