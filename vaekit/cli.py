@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vaekit import options
 from vaekit.apps import NAMES, command, exportable, recipe_path, task
 from vaekit.errors import UserError
 
@@ -40,6 +41,39 @@ def train(
 
 
 @app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    data: Annotated[list[str] | None, typer.Option("--data", help="Evaluate on this instead.")] = None,
+    root: Annotated[str | None, typer.Option("--root", help="Where the recipe's data is now.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of validation.")] = 20,
+    json: options.Json = False,
+) -> None:
+    """Measure a run's averaged weights on the images kept for validation.
+
+    Example: vaekit evaluate runs/inpaint --steps 50
+    """
+    import json as json_format
+
+    from vaekit.recipe import parse_recipe
+    from vaekit.training import evaluate as measure
+    from vaekit.training import restore
+
+    model, recipe, _ = restore(run, task)
+    table = recipe.model_dump(mode="json")
+    if data:
+        table |= {"data": [{"source": source} for source in data], "root": "."}
+    if root:
+        table["root"] = root
+    with model.averages():
+        figures = measure(model, parse_recipe(table), task(recipe.app), steps)
+    if json:
+        print(json_format.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:24} {value:10.4f}")
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     name: Annotated[str, typer.Argument(help="The bundle's name.")],
@@ -52,9 +86,37 @@ def export(
     from vaekit.export import export as write
     from vaekit.training import restore
 
-    model, card = restore(run, task)
+    model, _, card = restore(run, task)
     with model.averages():
         print(write(exportable(card["app"])(model, card), name, out))
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this one's card.", show_default=False)] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare every file with its checksum.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Show the installed bundles, or the card of one.
+
+    Examples: vaekit models; vaekit models inpaint; vaekit models --check
+    """
+    import json as json_format
+
+    from vaekit.bundle import find, installed
+
+    bundles = [find(name)] if name else installed()
+    if check:
+        for bundle in bundles:
+            bundle.check()
+    if json:
+        print(json_format.dumps([b.card | {"path": str(b.path)} for b in bundles], ensure_ascii=False))
+    elif name:
+        print(json_format.dumps(bundles[0].card, indent=1, ensure_ascii=False))
+    else:
+        for bundle in bundles:
+            title = bundle.card.get("title", "")
+            print(f"{bundle.name:12} version {bundle.version}  {title}  {bundle.path}{'  whole' if check else ''}")
 
 
 for name in NAMES:

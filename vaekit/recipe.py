@@ -64,6 +64,8 @@ class Recipe(_Table):
     """A whole recipe."""
 
     app: str
+    card: dict[str, Any] = {}
+    """What the card of an exported bundle shall say: title, description, terms, ..."""
     root: str = "."
     model: dict[str, Any] = {}
     data: tuple[Data, ...]

@@ -27,6 +27,8 @@ class Task:
     """(item, its data table, (H, W), generator) -> one training example."""
     preview: Callable[[keras.Model, dict], np.ndarray]
     """(model, batch) -> a sheet, uint8 [H, W, 3]."""
+    measure: Callable[[keras.Model, dict], dict[str, np.ndarray]]
+    """(model, batch) -> figures by name, one an example: [N]."""
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -127,8 +129,8 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
     return model
 
 
-def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, dict]:
-    """The model of a run's last checkpoint, in float32, and what a card says of its training.
+def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe, dict]:
+    """The model of a run's last checkpoint, in float32, its recipe, and what a card says of its training.
 
     Raises:
         RecipeError: the folder is not a run, or has no checkpoint yet.
@@ -143,14 +145,31 @@ def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, dict]:
     log = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
     epochs = _epoch(done[-1])
     steps = epochs * recipe.train.steps_per_epoch
-    return model, {
-        "app": recipe.app,
-        "data": [data.source for data in recipe.data],
-        "steps": steps,
-        "images": steps * recipe.train.batch_size,
-        "seconds": round(sum(line.get("seconds", 0) for line in log if line["epoch"] <= epochs)),
-        "recipe": recipe.model_dump(mode="json", exclude={"root"}),
-    }
+    return (
+        model,
+        recipe,
+        {
+            "app": recipe.app,
+            "data": [data.source for data in recipe.data],
+            "steps": steps,
+            "images": steps * recipe.train.batch_size,
+            "seconds": round(sum(line.get("seconds", 0) for line in log if line["epoch"] <= epochs)),
+            **recipe.card,
+            "recipe": recipe.model_dump(mode="json", exclude={"root", "card"}),
+        },
+    )
+
+
+def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict[str, float]:
+    """Means over `steps` batches of validation: the app's figures, then losses and terms.
+
+    Raises:
+        RecipeError, DataError: the data cannot be used.
+    """
+    data = batches(recipe, task, "validation", steps=steps)
+    found = [task.measure(model, data[step]) for step in range(steps)]
+    figures = {name: float(np.mean(np.concatenate([part[name] for part in found]))) for name in found[0]}
+    return figures | model.evaluate(data, verbose=0, return_dict=True)
 
 
 def _epoch(checkpoint: Path) -> int:

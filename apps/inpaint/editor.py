@@ -159,7 +159,9 @@ def starts(length: int, tile: int) -> list[int]:
     >>> starts(300, 128)
     [0, 86, 172]
     """
-    count = 1 + max(-(-(length - tile) // (tile - OVERLAP)), 0)
+    if length <= tile:
+        return [0]
+    count = 1 - (tile - length) // (tile - OVERLAP)
     return [round(i * (length - tile) / max(count - 1, 1)) for i in range(count)]
 
 

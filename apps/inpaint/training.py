@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from vaekit.data import crop_resize, holes, to_unit
+from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
 from vaekit.networks.fill import pull_push
 from vaekit.training import Task
@@ -79,4 +80,18 @@ def preview(model: Inpainter, batch: dict) -> np.ndarray:
     return np.round(255.0 * np.clip(sheet, 0.0, 1.0)).astype(np.uint8)
 
 
-TASK = Task(Inpainter, example, preview)
+def measure(model: Inpainter, batch: dict) -> dict[str, np.ndarray]:
+    """Hole PSNR of the faithful answer, z = 0, and of the pull-push fill that it starts from; dB, [N]."""
+    batch = {key: np.asarray(value) for key, value in batch.items()}
+    _, base, _ = model.given(batch)
+    answer = model.answer(batch, np.zeros((len(batch["image"]), model.latent_dim), np.float32))
+    holes_ = batch["mask"][..., 0] > 0.5
+
+    def hole_psnr(pictures):
+        rows = zip(ops.convert_to_numpy(pictures), batch["image"], holes_, strict=True)
+        return np.array([psnr(picture, truth, hole) for picture, truth, hole in rows if hole.any()])
+
+    return {"hole_psnr": hole_psnr(answer), "pull_push_hole_psnr": hole_psnr(base)}
+
+
+TASK = Task(Inpainter, example, preview, measure)
