@@ -90,7 +90,9 @@ class AdversarialModel(keras.Model):
         self.players = players
         self.rounds = tuple(rounds or (tuple(players),))
         self.seeds = keras.random.SeedGenerator(0)
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in (*(f"{p}_loss" for p in players), *self.terms)}
+        playing = [player for player in players if any(player in round_ for round_ in self.rounds)]
+        names = (*(f"{player}_loss" for player in playing), *self.terms)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         # Its networks are functional and built, so the model is; a step never calls the model itself.
         self.built = True
 

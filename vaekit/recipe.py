@@ -53,6 +53,8 @@ class Schedule(_Table):
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     seed: int = 0
+    start: str | None = None
+    """A run whose averaged weights this one starts from."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)

@@ -106,7 +106,14 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
+    start = None
+    if recipe.train.start and not done:
+        other, *_ = restore(Path(recipe.train.start), lambda _: task)
+        with other.averages():
+            start = other.get_weights()
     model = build(recipe, task)
+    if start:
+        model.set_weights(start)
     epoch = 0
     if done:
         model.load_weights(done[-1])

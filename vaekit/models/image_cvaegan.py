@@ -18,9 +18,10 @@ from vaekit.networks.unet import residual_unet
 class ImageCVAEGAN(AdversarialModel):
     """Players encoder, generator and discriminator, conditioned on an image.
 
-    A subclass says in `given` what is known. In one forward pass half of a batch is reconstructed through
-    the posterior, z ~ q(z | x, c), a quarter drawn from the prior, and a quarter answered with z = 0, which
-    is held to be the faithful answer. All is counted where something was missing.
+    A subclass says in `given` what is known. In one forward pass a quarter of a batch is reconstructed
+    through the posterior, z ~ q(z | x, c), half is answered with z = 0, which is held to be the faithful
+    answer, and a quarter drawn from the prior. All is counted where something was missing. Where neither
+    `feature`, `center` nor `adversarial` has a weight, the discriminator does not play, and costs nothing.
 
     Args:
         channels: channels of the picture.
@@ -35,7 +36,7 @@ class ImageCVAEGAN(AdversarialModel):
         prior_pixel: share of `pixel` that also holds for answers drawn from the prior.
     """
 
-    terms = ("kl", "pixel", "zero_pixel", "prior_pixel", "feature", "center", "adversarial")
+    terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel", "feature", "center", "adversarial")
     averaged = ("generator",)
     _config = (
         "channels", "condition_channels", "latent_dim", "widths",
@@ -69,8 +70,12 @@ class ImageCVAEGAN(AdversarialModel):
         feature_shape = (None, self.discriminator.output["layers"][-1].shape[-1])
         self.real_center.build(feature_shape)
         self.fake_center.build(feature_shape)
+        self.judged = bool(feature or center or adversarial)
+        if not self.judged:
+            self.terms = self.terms[:4]
         self.set_players(
-            {"encoder": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]}
+            {"encoder": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]},
+            rounds=None if self.judged else [("encoder", "generator")],
         )
 
     def given(self, batch):
@@ -82,56 +87,47 @@ class ImageCVAEGAN(AdversarialModel):
         """L_KL + L_G; L_G + L_GD + the adversarial loss; L_D."""
         x = batch["image"]
         condition, base, missing = self.given(batch)
-        half = ops.shape(x)[0] // 2
-        quarter = half + (ops.shape(x)[0] - half) // 2
+        count = ops.shape(x)[0]
+        posterior, prior = count // 4, count - count // 4
 
-        mean, log_variance = self.encoder(ops.concatenate([x[:half], condition[:half]], axis=-1), training=training)
+        mean, log_variance = self.encoder(
+            ops.concatenate([x[:posterior], condition[:posterior]], axis=-1), training=training
+        )
         z = self.sample_posterior(mean, log_variance)
-        z_p = self.random_normal((ops.shape(x)[0] - quarter, self.latent_dim))
-        z_0 = ops.zeros((quarter - half, self.latent_dim), z_p.dtype)
-        z_all = ops.concatenate([ops.cast(z, z_p.dtype), z_0, z_p])
+        z_0 = ops.zeros((prior - posterior, self.latent_dim), "float32")
+        z_p = self.random_normal((count - prior, self.latent_dim))
+        z_all = ops.concatenate([ops.cast(part, "float32") for part in (z, z_0, z_p)])
         x_fake = base + missing * self.generator([condition, z_all], training=training)
+
+        l_kl = losses.kl_standard_normal(mean, log_variance)
+        l_pixel = losses.masked_l1(x[:posterior], x_fake[:posterior], missing[:posterior])
+        l_zero_pixel = losses.masked_l1(x[posterior:prior], x_fake[posterior:prior], missing[posterior:prior])
+        l_prior_pixel = losses.masked_l1(x[prior:], x_fake[prior:], missing[prior:])
+        faithful = self.pixel * (l_pixel + 2.0 * l_zero_pixel + self.prior_pixel * l_prior_pixel) / 4
+        terms = {"kl": l_kl, "pixel": l_pixel, "zero_pixel": l_zero_pixel, "prior_pixel": l_prior_pixel}
+        if not self.judged:
+            return {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}, terms
 
         real = self.discriminator(ops.concatenate([x, missing], axis=-1), training=training)
         fake = self.discriminator(ops.concatenate([x_fake, missing], axis=-1), training=training)
-
-        l_kl = losses.kl_standard_normal(mean, log_variance)
-        l_pixel = losses.masked_l1(x[:half], x_fake[:half], missing[:half])
-        l_zero_pixel = losses.masked_l1(x[half:quarter], x_fake[half:quarter], missing[half:quarter])
-        l_prior_pixel = losses.masked_l1(x[quarter:], x_fake[quarter:], missing[quarter:])
+        # A verdict on a place where nothing is missing would teach nobody anything.
+        places = losses.pool_mask(missing, fake["logits"])
+        l_d = losses.real_hinge_loss(real["logits"], places) + losses.fake_hinge_loss(fake["logits"], places)
+        l_fool = losses.weighted_mean(-fake["logits"], places)
         l_feature = losses.feature_l1(
-            [layer[:quarter] for layer in real["layers"]],
-            [layer[:quarter] for layer in fake["layers"]],
-            missing[:quarter],
+            [layer[:prior] for layer in real["layers"]], [layer[:prior] for layer in fake["layers"]], missing[:prior]
         )
         l_center = losses.center_loss(
             self.real_center(_pooled(real["layers"][-1]), training=training),
             self.fake_center(_pooled(fake["layers"][-1]), training=training),
         )
-        # A verdict on a place where nothing is missing would teach nobody anything.
-        places = losses.pool_mask(missing, fake["logits"])
-        l_d = losses.real_hinge_loss(real["logits"], places) + losses.fake_hinge_loss(fake["logits"], places)
-        l_fool = losses.weighted_mean(-fake["logits"], places)
-
-        l_g = self.pixel * l_pixel + self.feature * l_feature
         return (
             {
-                "encoder": self.kl * l_kl + l_g,
-                "generator": l_g
-                + self.pixel * (l_zero_pixel + self.prior_pixel * l_prior_pixel) / 2
-                + self.center * l_center
-                + self.adversarial * l_fool,
+                "encoder": self.kl * l_kl + self.pixel * l_pixel + self.feature * l_feature,
+                "generator": faithful + self.feature * l_feature + self.center * l_center + self.adversarial * l_fool,
                 "discriminator": l_d,
             },
-            {
-                "kl": l_kl,
-                "pixel": l_pixel,
-                "zero_pixel": l_zero_pixel,
-                "prior_pixel": l_prior_pixel,
-                "feature": l_feature,
-                "center": l_center,
-                "adversarial": l_fool,
-            },
+            {**terms, "feature": l_feature, "center": l_center, "adversarial": l_fool},
         )
 
     def default_optimizers(self):
