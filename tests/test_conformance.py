@@ -1,19 +1,58 @@
 """What every model of the table promises."""
 
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 from models import TABLE, Row
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+from vaekit.game import AdversarialModel
 
 
-@pytest.fixture(params=TABLE, ids=lambda row: row.name)
+@pytest.fixture(scope="module", params=TABLE, ids=lambda row: row.name)
 def row(request) -> Row:
-    keras.utils.set_random_seed(1)
     return request.param
+
+
+@dataclass
+class Trained:
+    """A model after one epoch, and what was written of it then."""
+
+    model: AdversarialModel
+    before: dict
+    keras_file: Path
+    weights_file: Path
+
+
+@pytest.fixture(scope="module")
+def trained(row, tmp_path_factory) -> Trained:
+    """Shared by the tests of a row, as every model has its step traced anew."""
+    keras.utils.set_random_seed(1)
+    folder = tmp_path_factory.mktemp(row.name)
+    model = row.create(row.shapes[0])
+    model.compile(average=0.5)
+    before = by_player(model)
+    fit(model, row.batch(row.shapes[0]))
+    model.save(folder / "model.keras")
+    model.save_weights(folder / "state.weights.h5")
+    return Trained(model, before, folder / "model.keras", folder / "state.weights.h5")
+
+
+def by_player(model):
+    return {p: [ops.convert_to_numpy(v) for v in model.player_variables(p)] for p in model.players}
+
+
+def moved(before, after):
+    """Whether any of a player's arrays has changed, by player."""
+    return {p: any(np.any(a != b) for a, b in zip(before[p], after[p], strict=True)) for p in before}
 
 
 def weights(model):
@@ -24,8 +63,8 @@ def slots(model):
     return [ops.convert_to_numpy(v) for v in model.optimizer.variables]
 
 
-def fit(model, batch, epochs=1):
-    model.fit(batch, batch_size=4, epochs=epochs, shuffle=False, verbose=0)
+def fit(model, batch):
+    model.fit(batch, batch_size=4, epochs=1, shuffle=False, verbose=0)
 
 
 def assert_same(first, second):
@@ -33,26 +72,21 @@ def assert_same(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["not square", "square"])
-def test_every_player_moves_and_terms_are_the_ones_named(row, which):
+@pytest.mark.parametrize("which", [0, 1], ids=["not square, or of one channel", "square"])
+def test_losses_are_one_a_player_and_terms_the_ones_named(row, which):
     shape = row.shapes[which]
-    model = row.create(shape)
-    model.compile()
-    before = {p: [ops.convert_to_numpy(v) for v in model.player_variables(p)] for p in model.players}
-    losses, terms = model.objective(row.batch(shape))
-    assert set(losses) == set(model.players)
-    assert set(terms) == set(model.terms)
+    losses, terms = row.create(shape).objective(row.batch(shape))
     assert all(np.isfinite(float(v)) and v.shape == () for v in (*losses.values(), *terms.values()))
-    fit(model, row.batch(shape))
-    for player, old in before.items():
-        changed = [
-            np.any(a != ops.convert_to_numpy(b)) for a, b in zip(old, model.player_variables(player), strict=True)
-        ]
-        assert any(changed), player
+    model = row.create(shape)
+    assert (set(losses), set(terms)) == (set(model.players), set(model.terms))
 
 
-def test_players_share_no_variable_and_leave_none_out(row):
-    model = row.create(row.shapes[0])
+def test_training_moves_every_player(trained):
+    assert all(moved(trained.before, by_player(trained.model)).values())
+
+
+def test_players_share_no_variable_and_leave_none_out(trained):
+    model = trained.model
     seen = [id(v) for p in model.players for v in model.player_variables(p)]
     assert len(seen) == len(set(seen))
     assert set(seen) == {id(v) for v in model.trainable_variables}
@@ -60,24 +94,18 @@ def test_players_share_no_variable_and_leave_none_out(row):
 
 def test_each_loss_reaches_its_own_player_and_no_other(row):
     """A step moves a player by the gradient of its own loss alone, whatever the others' losses are."""
-    shape = row.shapes[0]
-    batch = row.batch(shape, count=4)
-    for player in row.create(shape).players:
-        keras.utils.set_random_seed(2)
-        model = row.create(shape)
+    batch = row.batch(row.shapes[0], count=4)
+    for player in row.create(row.shapes[0]).players:
+        model = row.create(row.shapes[0])
         silence_all_but(model, player)
-        model.compile({p: keras.optimizers.SGD(0.01) for p in model.players})
-        before = {p: [ops.convert_to_numpy(v) for v in model.player_variables(p)] for p in model.players}
+        model.compile({p: keras.optimizers.SGD(0.01) for p in model.players}, run_eagerly=True)
+        before = by_player(model)
         fit(model, batch)
-        for other, old in before.items():
-            moved = any(
-                np.any(a != ops.convert_to_numpy(b)) for a, b in zip(old, model.player_variables(other), strict=True)
-            )
-            assert moved == (other == player), f"{player}'s loss and {other}"
+        assert moved(before, by_player(model)) == {p: p == player for p in model.players}
 
 
 def silence_all_but(model, player):
-    """Multiply every other player's loss by 0: their gradients vanish unless another's loss reaches them."""
+    """Multiply every other player's loss by 0: they rest unless another's loss reaches them."""
     objective = model.objective
 
     def silenced(batch, training=True):
@@ -87,71 +115,50 @@ def silence_all_but(model, player):
     model.objective = silenced
 
 
-def test_keras_file_brings_back_weights_slots_and_noise(row, tmp_path):
-    shape = row.shapes[0]
-    batch = row.batch(shape)
-    model = row.create(shape)
-    model.compile()
-    fit(model, batch)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert_same(weights(model), weights(loaded))
-    assert_same(slots(model), slots(loaded))
-    fit(model, batch)
-    fit(loaded, batch)
-    assert_same(weights(model), weights(loaded))
-    assert_same(slots(model), slots(loaded))
+def test_averages_are_worn_and_taken_off(trained):
+    held = weights(trained.model)
+    with trained.model.averages():
+        worn = by_player(trained.model)
+    assert_same(held, weights(trained.model))
+    changed = moved(by_player(trained.model), worn)
+    assert changed == {p: p in trained.model.averaged for p in trained.model.players}
 
 
-def test_weights_file_resumes_exactly(row, tmp_path):
-    shape = row.shapes[0]
-    batch = row.batch(shape)
-    model = row.create(shape)
-    model.compile()
-    fit(model, batch)
-    model.save_weights(tmp_path / "state.weights.h5")
-    resumed = row.create(shape)
-    resumed.compile()
-    resumed.load_weights(tmp_path / "state.weights.h5")
-    fit(model, batch)
-    fit(resumed, batch)
-    assert_same(weights(model), weights(resumed))
+def test_files_bring_back_weights_slots_and_noise_and_resume_exactly(row, trained):
+    loaded = keras.saving.load_model(trained.keras_file)
+    resumed = row.create(row.shapes[0])
+    resumed.compile(average=0.5)
+    resumed.load_weights(trained.weights_file)
+    for model in (loaded, resumed):
+        assert_same(weights(trained.model), weights(model))
+        assert_same(slots(trained.model), slots(model))
+    batch = row.batch(row.shapes[0], seed=1)
+    for model in (trained.model, loaded, resumed):
+        fit(model, batch)
+    for model in (loaded, resumed):
+        assert_same(weights(trained.model), weights(model))
+        assert_same(slots(trained.model), slots(model))
 
 
-def test_averages_are_worn_and_taken_off(row):
-    shape = row.shapes[0]
-    model = row.create(shape)
-    model.compile(average=0.5)
-    fit(model, row.batch(shape))
-    trained = weights(model)
-    with model.averages():
-        worn = weights(model)
-    assert any(np.any(a != b) for a, b in zip(trained, worn, strict=True))
-    assert_same(trained, weights(model))
-
-
-def test_evaluate_moves_nothing_but_noise(row):
-    shape = row.shapes[0]
-    model = row.create(shape)
-    model.compile()
-    before = [ops.convert_to_numpy(v) for v in model.weights]
-    result = model.evaluate(row.batch(shape), batch_size=4, verbose=0, return_dict=True)
-    assert_same(before, [ops.convert_to_numpy(v) for v in model.weights])
-    assert {f"{p}_loss" for p in model.players} <= set(result)
+def test_evaluate_moves_nothing_but_noise(row, trained):
+    before = [ops.convert_to_numpy(v) for v in trained.model.weights]
+    result = trained.model.evaluate(row.batch(row.shapes[0]), batch_size=4, verbose=0, return_dict=True)
+    assert_same(before, [ops.convert_to_numpy(v) for v in trained.model.weights])
+    assert {f"{p}_loss" for p in trained.model.players} <= set(result)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_in_float32_weights(row, policy):
     keras.config.set_dtype_policy(policy)
     try:
-        shape = row.shapes[0]
-        model = row.create(shape)
-        model.compile()
-        before = weights(model)
-        fit(model, row.batch(shape))
+        model = row.create(row.shapes[0])
+        model.compile(run_eagerly=True)
+        before = by_player(model)
+        # float16 begins with a loss scale that overflows, and skips steps until it has found its own
+        fit(model, row.batch(row.shapes[0], count=48 if policy == "mixed_float16" else 4))
         assert all(v.dtype == "float32" for v in model.trainable_variables)
         assert all(np.isfinite(w).all() for w in weights(model))
-        assert any(np.any(a != b) for a, b in zip(before, weights(model), strict=True))
+        assert any(moved(before, by_player(model)).values())
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -164,16 +171,122 @@ def test_an_optimizer_for_nobody_is_refused(row):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA on TensorFlow")
 def test_xla_gives_the_same_losses(row):
-    shape = row.shapes[0]
-    batch = row.batch(shape)
-    model = row.create(shape)
+    import tensorflow as tf
+
+    model = row.create(row.shapes[0])
 
     def objective(batch):
         return [loss for _, loss in sorted(model.objective(batch, training=False)[0].items())]
 
     results = []
-    for jit in (False, True):
+    for call in (objective, tf.function(objective, jit_compile=True)):
         model.seeds.state.assign([7, 0])
-        results.append([float(loss) for loss in tf.function(objective, jit_compile=jit)(batch)])
+        results.append([float(loss) for loss in call(row.batch(row.shapes[0]))])
     # XLA sums in another order and has its own exp and log: float32 agrees to about three digits of a sum.
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3)
+
+
+# === Other processes: what has to be decided before a backend is imported ===
+
+
+NO_TENSORFLOW = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def script(code: str, folder: Path, backend: str) -> None:
+    """Run code that may `import models`, with no TensorFlow to be had under JAX."""
+    block = NO_TENSORFLOW if backend == "jax" else ""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", block + textwrap.dedent(code), str(folder)],
+        env=environment, check=False, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+QUIET = """
+import json, sys
+from pathlib import Path
+import keras, numpy as np
+from models import TABLE
+folder = Path(sys.argv[1])
+
+def quiet(row):
+    keras.utils.set_random_seed(1)
+    model = row.create(row.shapes[0])
+    model.random_normal = lambda shape: keras.ops.zeros(shape)
+    return model
+"""
+
+
+def test_losses_agree_between_tensorflow_and_jax(tmp_path):
+    measure = """
+    for row in TABLE:
+        model = quiet(row)
+        weights = folder / f"{row.name}.weights.h5"
+        if weights.exists():
+            model.load_weights(weights)
+        else:
+            model.save_weights(weights)
+        losses, terms = model.objective(row.batch(row.shapes[0]), training=True)
+        values = {name: float(value) for name, value in {**losses, **terms}.items()}
+        (folder / f"{row.name}.{keras.backend.backend()}.json").write_text(json.dumps(values))
+    """
+    for backend in ("tensorflow", "jax"):
+        script(QUIET + textwrap.dedent(measure), tmp_path, backend)
+    for row in TABLE:
+        first, second = (
+            json.loads((tmp_path / f"{row.name}.{backend}.json").read_text()) for backend in ("tensorflow", "jax")
+        )
+        assert first == pytest.approx(second, rel=1e-4, abs=1e-6), row.name
+
+
+def test_jax_trains_with_no_tensorflow_to_import(tmp_path):
+    train = """
+    for row in TABLE:
+        model = quiet(row)
+        model.compile()
+        before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+        logs = model.fit(row.batch(row.shapes[0]), batch_size=4, verbose=0).history
+        assert all(np.isfinite(value).all() for value in logs.values()), logs
+        after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+        assert any(np.any(a != b) for a, b in zip(before, after, strict=True)), row.name
+    assert "tensorflow" not in sys.modules
+    """
+    script(QUIET + textwrap.dedent(train), tmp_path, "jax")
+
+
+def test_two_mirrored_replicas_step_as_one(tmp_path):
+    """Each of two replicas sees the same examples: the step must be that of one replica that sees them."""
+    step = """
+    import tensorflow as tf
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+    def data(row):
+        return tf.data.Dataset.from_tensors(row.batch(row.shapes[0], count=4)).repeat()
+
+    for row in TABLE:
+        alone = quiet(row)
+        alone.compile({p: keras.optimizers.SGD(1e-3) for p in alone.players}, average=0)
+        start = alone.get_weights()
+        alone.fit(data(row), steps_per_epoch=2, shuffle=False, verbose=0)
+        with strategy.scope():
+            pair = quiet(row)
+            pair.compile({p: keras.optimizers.SGD(1e-3) for p in pair.players}, average=0)
+            pair.set_weights(start)
+        both = strategy.distribute_datasets_from_function(lambda context: data(row))
+        pair.fit(both, steps_per_epoch=2, shuffle=False, verbose=0)
+        for own, other, variable in zip(alone.get_weights(), pair.get_weights(), alone.weights, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-6, err_msg=f"{row.name} {variable.path}")
+    """
+    script(QUIET + textwrap.dedent(step), tmp_path, "tensorflow")

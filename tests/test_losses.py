@@ -100,3 +100,28 @@ def test_feature_l1_sums_layers():
     assert value(losses.feature_l1(real, fake)) == pytest.approx(3.0)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         losses.feature_l1(real, fake[:1])
+
+
+def test_weighted_mean_spreads_the_weight_over_the_last_axis():
+    values = np.array([[1.0, 3.0], [10.0, 20.0], [5.0, 5.0]])
+    weight = np.array([[1.0], [0.0], [3.0]])
+    assert value(losses.weighted_mean(values, weight)) == pytest.approx((1 * 2 + 3 * 5) / 4)
+    assert value(losses.weighted_mean(values)) == pytest.approx(44 / 6)
+    assert value(losses.weighted_mean(values, 0 * weight)) == 0.0
+
+
+def test_hinge_losses_count_only_where_there_is_weight():
+    logits, weight = np.array([[[[-2.0]], [[9.0]]]]), np.array([[[[1.0]], [[0.0]]]])
+    assert value(losses.real_hinge_loss(logits, weight)) == pytest.approx(3.0)
+    assert value(losses.fake_hinge_loss(logits, weight)) == pytest.approx(0.0)
+
+
+def test_feature_l1_counts_places_by_the_share_of_them_that_is_masked():
+    mask = np.zeros((1, 4, 4, 1), np.float32)
+    mask[0, :2, :2] = 1  # the whole of place (0, 0)
+    mask[0, 0, 2] = 1  # a quarter of place (0, 1)
+    fake = np.zeros((1, 2, 2, 3), np.float32)
+    fake[0, 0, 0], fake[0, 0, 1], fake[0, 1, 1] = 1.0, 2.0, 9.0
+    expected = (1 * 1.0 + 0.25 * 2.0) / 1.25
+    assert value(losses.feature_l1([np.zeros_like(fake)], [fake], mask)) == pytest.approx(expected)
+    assert value(losses.pool_mask(mask, fake)[0, 0, 1, 0]) == 1.0

@@ -77,12 +77,12 @@ def fake_log_loss(logits):
 
 def real_hinge_loss(logits, weight=None):
     """E [1 - D(x)]+; mean over everything, weighted where a weight is given. Lim & Ye 2017."""
-    return weighted_mean(ops.relu(1.0 - ops.cast(logits, "float32")), weight)
+    return weighted_mean(ops.relu(1.0 - logits), weight)
 
 
 def fake_hinge_loss(logits, weight=None):
     """E [1 + D(x)]+; mean over everything, weighted where a weight is given. Lim & Ye 2017."""
-    return weighted_mean(ops.relu(1.0 + ops.cast(logits, "float32")), weight)
+    return weighted_mean(ops.relu(1.0 + logits), weight)
 
 
 # --- Classes and features ---
@@ -164,7 +164,9 @@ def weighted_mean(values, weight=None):
         values: [..., F].
         weight: [..., 1], not negative; 0 everywhere gives 0.
     """
+    values = ops.cast(values, "float32")
     if weight is None:
         return ops.mean(values)
+    weight = ops.cast(weight, "float32")
     total = ops.sum(ops.mean(values, axis=-1, keepdims=True) * weight)
     return total / ops.maximum(ops.sum(weight), 1.0)

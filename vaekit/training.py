@@ -70,7 +70,7 @@ def build(recipe: Recipe, task: Task) -> keras.Model:
     keras.config.set_dtype_policy(recipe.train.precision)
     try:
         model = task.model(**recipe.model)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"model: {error}") from None
     steps = recipe.train.epochs * recipe.train.steps_per_epoch
     try:
@@ -124,6 +124,7 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
         data,
         initial_epoch=epoch,
         epochs=recipe.train.epochs,
+        shuffle=False,  # the batches are in a random order already, one that resuming finds again
         verbose="auto" if progress else 2,
         callbacks=[
             StopOnNonFinite(run),

@@ -68,6 +68,8 @@ def open_source(
     elif kind == "rendered":
         from vaekit.data.rendered import RenderedFaces
 
+        if not rest.isdecimal() or not int(rest):
+            raise DataError(f"{spec}: expected rendered:COUNT")
         source = RenderedFaces(int(rest))
     elif spec.endswith(".npz"):
         source = NpzSource(Path(spec))

@@ -1,0 +1,104 @@
+"""A training step of VAE/GAN, against the textbook Keras step with a tape and a forward pass a player.
+
+    python benchmarks/step.py
+
+Both train the same networks on the same batches (64x64x3, 64 of them) with the same losses and optimizers; the
+textbook's model is written as tutorials write it. Rounds alternate, medians are printed, and the ratio is the
+median of the ratios within a round.
+"""
+
+import argparse
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vaekit import losses
+from vaekit.models.vaegan import VAEGAN
+
+SHAPE, BATCH = (64, 64, 3), 64
+
+
+class Textbook(keras.Model):
+    """Three tapes: each player runs the networks for itself, and is given the gradient of its own loss."""
+
+    def __init__(self, twin: VAEGAN):
+        super().__init__()
+        self.encoder, self.decoder, self.discriminator = (
+            keras.models.clone_model(n) for n in (twin.encoder, twin.decoder, twin.discriminator)
+        )
+        self.latent_dim, self.gamma = twin.latent_dim, twin.gamma
+        self.adams = {p: keras.optimizers.RMSprop(3e-4) for p in ("encoder", "decoder", "discriminator")}
+        self.built = True
+
+    def _forward(self, x):
+        mean, log_variance = self.encoder(x, training=True)
+        z = mean + tf.exp(0.5 * log_variance) * tf.random.normal(tf.shape(mean))
+        reconstructed = self.decoder(z, training=True)
+        generated = self.decoder(tf.random.normal(tf.shape(mean)), training=True)
+        verdicts = [self.discriminator(image, training=True) for image in (x, reconstructed, generated)]
+        return mean, log_variance, verdicts
+
+    def train_step(self, data):
+        """One step of every player, in turn."""
+        x = data["image"]
+        with tf.GradientTape() as tape:
+            _, _, (real, fake, drawn) = self._forward(x)
+            loss = losses.real_log_loss(real["logits"]) + losses.fake_log_loss(fake["logits"])
+            d_loss = loss + losses.fake_log_loss(drawn["logits"])
+        self._apply("discriminator", tape, d_loss)
+        with tf.GradientTape() as tape:
+            mean, log_variance, (real, fake, _) = self._forward(x)
+            like = losses.half_squared_distance(real["similarity"], fake["similarity"])
+            e_loss = losses.kl_standard_normal(mean, log_variance) + like
+        self._apply("encoder", tape, e_loss)
+        with tf.GradientTape() as tape:
+            _, _, (real, fake, drawn) = self._forward(x)
+            like = losses.half_squared_distance(real["similarity"], fake["similarity"])
+            fool = losses.real_log_loss(fake["logits"]) + losses.real_log_loss(drawn["logits"])
+            g_loss = self.gamma * like + fool
+        self._apply("decoder", tape, g_loss)
+        return {"encoder_loss": e_loss, "decoder_loss": g_loss, "discriminator_loss": d_loss}
+
+    def _apply(self, player, tape, loss):
+        variables = getattr(self, player).trainable_variables
+        self.adams[player].apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+
+def main(rounds: int, steps: int) -> None:
+    """Print the table."""
+    keras.utils.set_random_seed(0)
+    ours = VAEGAN(SHAPE)
+    textbook = Textbook(ours)
+    for player, optimizer in textbook.adams.items():
+        optimizer.build(getattr(textbook, player).trainable_variables)
+    ours.compile(average=0)
+    textbook.compile(optimizer="sgd")  # never used: Keras wants one
+    images = np.random.default_rng(0).uniform(size=(BATCH, *SHAPE)).astype("float32")
+    batch = {"image": tf.constant(images)}
+    models = {"vaekit": ours, "textbook, three tapes": textbook}
+    step = {name: tf.function(lambda data, model=model: model.train_step(data)) for name, model in models.items()}
+    for play in step.values():
+        play(batch)
+    times: dict[str, list[float]] = {name: [] for name in step}
+    for _ in range(rounds):
+        for name, play in step.items():
+            started = time.perf_counter()
+            for _ in range(steps):
+                play(batch)
+            times[name].append((time.perf_counter() - started) / steps)
+    print(f"VAE/GAN, {SHAPE}, batch {BATCH}, {rounds} rounds of {steps} steps")
+    for name, seconds in times.items():
+        print(f"{name:24} {1000 * statistics.median(seconds):8.1f} ms a step")
+    ours_times, theirs = times.values()
+    print(f"faster: {statistics.median(t / o for o, t in zip(ours_times, theirs, strict=True)):.2f} x")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4)
+    arguments = parser.parse_args()
+    main(arguments.rounds, arguments.steps)

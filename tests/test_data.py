@@ -1,0 +1,190 @@
+"""Sources, holes and batches."""
+
+import numpy as np
+import pytest
+
+from vaekit import images
+from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source
+from vaekit.data.rendered import Identity, Look, RenderedFaces, render
+
+
+def plain(value, shape=(8, 6, 3)):
+    return np.full(shape, value, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """10.png, 2.png, ... of grey levels that are their numbers, and a table beside them."""
+    place = tmp_path / "faces"
+    place.mkdir()
+    for number in (1, 2, 3, 10, 20):
+        images.write(place / f"{number}.png", plain(number))
+    rows = ["file,identity,mood", "1.png,7,sad", "2.png,7,glad", "3.png,8,sad", "10.png,9,wild", "20.png,15,glad"]
+    (tmp_path / "faces.csv").write_text("\n".join(rows), "utf-8")
+    return place
+
+
+def levels(source):
+    return [int(source[i]["image"][0, 0, 0]) for i in range(len(source))]
+
+
+def test_a_folder_is_read_in_natural_order(folder):
+    assert levels(open_source(str(folder))) == [1, 2, 3, 10, 20]
+
+
+def test_words_in_a_label_column_are_numbered_in_sorted_order(folder):
+    source = open_source(str(folder), labels="mood")
+    assert [source[i]["label"] for i in range(5)] == [1, 0, 1, 2, 0]  # glad, sad, wild
+
+
+def test_people_kept_for_validation_are_not_trained_on(folder):
+    holdout = Holdout("identity", 8)
+    assert levels(open_source(str(folder), split="validation", holdout=holdout)) == [3]
+    assert levels(open_source(str(folder), split="train", holdout=holdout)) == [1, 2, 10, 20]
+    assert levels(open_source(str(folder), split="validation", holdout=Holdout("file", 10))) == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda f: open_source(str(f / "nowhere")), "no such folder"),
+        (lambda f: open_source(str(f), labels="colour"), "colour"),
+        (lambda f: open_source(str(f), split="validation", holdout=Holdout("mood", 2)), "does not hold numbers"),
+        (lambda f: open_source(str(f), split="train", holdout=Holdout("file", 1)), "nothing is left for train"),
+        (lambda f: open_source(str(f / "x.npz")), "x.npz"),
+        (lambda f: open_source("rendered:many"), "many"),
+        (lambda f: open_source("tfds:no_such_dataset_at_all"), "no_such_dataset_at_all"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_line(folder, make, message):
+    with pytest.raises(DataError, match=message) as caught:
+        make(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no images in it"):
+        open_source(str(tmp_path))
+
+
+def test_damaged_files_are_counted_and_stood_in_for(folder):
+    (folder / "2.png").write_bytes(b"not a picture")
+    source = open_source(str(folder))
+    assert levels(source) == [1, 3, 3, 10, 20]
+    assert [path.name for path in source.damaged] == ["2.png"]
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="every image is damaged"):
+        open_source(str(folder))[0]
+
+
+def test_npz_with_mnist_names_and_with_plain_ones(tmp_path):
+    digits = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    np.savez(tmp_path / "digits.npz", x_train=digits, y_train=np.array([4, 5, 6]))
+    source = open_source(str(tmp_path / "digits.npz"))
+    assert (len(source), source[1]["image"].shape, source[1]["label"]) == (3, (4, 5, 1), 5)
+    np.testing.assert_array_equal(source[2]["image"][..., 0], digits[2])
+    np.savez(tmp_path / "plain.npz", images=plain(3)[None])
+    assert "label" not in open_source(str(tmp_path / "plain.npz"))[0]
+    np.savez(tmp_path / "pickled.npz", images=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match=r"pickled\.npz"):
+        open_source(str(tmp_path / "pickled.npz"))
+
+
+@pytest.mark.parametrize("area", [(0.05, 0.15), (0.15, 0.3), (0.3, 0.5)])
+@pytest.mark.parametrize("shape", [(64, 64), (40, 97)])
+def test_free_form_holes_cover_what_was_asked(area, shape):
+    shares = [holes.free_form(np.random.default_rng(seed), shape, area).mean() for seed in range(25)]
+    assert area[0] <= min(shares)
+    assert max(shares) <= area[1]
+    assert np.std(shares) > 0.01
+
+
+def test_boxes_and_the_centred_square():
+    for seed in range(20):
+        mask = holes.box(np.random.default_rng(seed), (30, 50), (0.1, 0.2))
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert mask.sum() == len(rows) * len(columns)
+        assert 0.08 <= mask.mean() <= 0.22
+    square = holes.centred_square((32, 32))
+    assert square.sum() == 256
+    assert square[8:24, 8:24].all()
+
+
+def test_a_crop_of_everything_is_the_picture():
+    picture = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+
+    class Middle:
+        """A generator that neither moves nor mirrors."""
+
+        def uniform(self, low, high):
+            return (low + high) / 2
+
+        def normal(self, mean, deviation):
+            return mean
+
+        def random(self):
+            return 1.0
+
+    np.testing.assert_array_equal(crop_resize(picture, (20, 20), Middle()), picture)
+
+
+def make_batches(source, **options):
+    def example(item, rng):
+        return {"level": item["image"][0, 0, 0], "from": np.int32(item["source"]), "noise": rng.uniform()}
+
+    return Batches(source, example, batch_size=4, steps_per_epoch=5, **options)
+
+
+def test_batches_are_a_function_of_seed_and_step(folder):
+    def source():
+        return JoinedSource([open_source(str(folder))])
+
+    one, again, other = (make_batches(source(), seed=seed) for seed in (1, 1, 2))
+    for _ in range(2):
+        one.on_epoch_end()
+    later = make_batches(source(), seed=1, start_epoch=2)
+    for index in (3, 0):
+        for key in ("level", "noise"):
+            np.testing.assert_array_equal(one[index][key], later[index][key])
+    assert np.any(again[0]["noise"] != other[0]["noise"])
+
+
+def test_every_item_is_seen_equally_often_and_sources_by_their_weight(folder):
+    joined = JoinedSource([open_source(str(folder)), RenderedFaces(4, 8)], weights=[3, 1])
+    data = make_batches(joined)
+    seen = [data[index] for index in range(250)]  # 1000 examples
+    origin = np.concatenate([batch["from"] for batch in seen])
+    assert np.bincount(origin).tolist() == [750, 250]
+    level = np.concatenate([batch["level"] for batch in seen])[origin == 0]
+    assert sorted(np.unique(level, return_counts=True)[1]) == [150] * 5
+
+
+def test_rendered_faces_come_again_and_know_who_they_are():
+    first, again = RenderedFaces(40, 32), RenderedFaces(40, 32)
+    for index in (0, 7, 39):
+        np.testing.assert_array_equal(first[index]["image"], again[index]["image"])
+    assert first.people == 4
+    assert first[6]["label"] == first[2]["label"] == 2
+    assert first[6]["yaw"] != first[2]["yaw"]
+    assert first.identity(1) != first.identity(2)
+    with pytest.raises(IndexError):
+        first[40]
+
+
+def test_a_face_turned_the_other_way_is_its_mirror_image():
+    who = Identity.draw(np.random.default_rng(3))
+    right, left = (render(who, Look(yaw, 0.5, light), 64) for yaw, light in ((30, 0.4), (-30, -0.4)))
+    mirrored, as_it_is = (np.abs(face.astype(int) - left).mean() for face in (right[:, ::-1], right))
+    assert mirrored < as_it_is / 3  # not 0: lines are drawn on whole pixels
+
+
+def test_a_smile_moves_the_mouth_alone_and_light_the_shading():
+    who = Identity.draw(np.random.default_rng(5))
+    plain_face = render(who, Look(), 64).astype(int)
+    smile = np.abs(render(who, Look(smile=1.0), 64) - plain_face).sum(axis=(1, 2))
+    assert smile[36:].sum() > 0
+    assert smile[:26].sum() == 0
+    lit = render(who, Look(light=1.0), 64).astype(int)
+    assert lit[24:40, 40:46].mean() > plain_face[24:40, 40:46].mean() + 10
+    assert lit[24:40, 18:24].mean() < plain_face[24:40, 18:24].mean() - 10

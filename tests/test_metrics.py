@@ -1,0 +1,64 @@
+"""Metrics against closed forms and against TensorFlow's."""
+
+import keras
+import numpy as np
+import pytest
+
+from vaekit.metrics import frechet_distance, l1, psnr, ssim
+
+
+def test_psnr_of_a_known_error_is_its_formula():
+    image = np.full((4, 5, 3), 0.5)
+    assert psnr(image, image + 0.1) == pytest.approx(20.0)  # -10 log10(0.01)
+
+
+def test_masked_measures_see_the_mask_alone():
+    first, second = np.zeros((4, 4, 3)), np.zeros((4, 4, 3))
+    second[0, 0], second[3, 3] = 0.01, 0.5
+    mask = np.zeros((4, 4), bool)
+    mask[0, 0] = True
+    assert psnr(first, second, mask) == pytest.approx(40.0)
+    assert l1(first, second, mask) == pytest.approx(0.01)
+    assert l1(first, second) == pytest.approx(0.51 / 16)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with tf.image")
+def test_ssim_agrees_with_tensorflow():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    first = rng.uniform(size=(24, 31, 3))
+    second = np.clip(first + rng.normal(0, 0.1, first.shape), 0, 1)
+    theirs = float(tf.image.ssim(tf.constant(first[None]), tf.constant(second[None]), 1.0)[0])
+    assert ssim(first, second) == pytest.approx(theirs, abs=1e-5)
+    assert ssim(first, first) == pytest.approx(1.0)
+
+
+def exactly(mean, covariance, count=50):
+    """Rows whose sample mean and covariance are exactly those."""
+    rows = np.random.default_rng(1).normal(size=(count, len(mean)))
+    rows -= rows.mean(axis=0)
+    rows = rows @ np.linalg.inv(np.linalg.cholesky(np.cov(rows, rowvar=False))).T
+    return rows @ np.linalg.cholesky(np.asarray(covariance)).T + mean
+
+
+def test_frechet_distance_of_gaussians_is_the_closed_form():
+    # Commuting covariances: |m|^2 + sum (s1 - s2)^2 over standard deviations = 9 + 16 + (1 - 2)^2 + (3 - 1)^2.
+    first = exactly([0.0, 0.0], np.diag([1.0, 9.0]))
+    second = exactly([3.0, 4.0], np.diag([4.0, 1.0]))
+    assert frechet_distance(first, second) == pytest.approx(30.0)
+    assert frechet_distance(first, first) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_frechet_distance_of_covariances_that_do_not_commute():
+    # [[2, 1], [1, 2]] and diag(1, 4): tr C1 + tr C2 = 9; C1 C2 has determinant 12 and trace 10, so the
+    # trace of its root is sqrt(10 + 2 sqrt(12)).
+    first = exactly([0.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
+    second = exactly([0.0, 0.0], np.diag([1.0, 4.0]))
+    assert frechet_distance(first, second) == pytest.approx(9 - 2 * np.sqrt(10 + 2 * np.sqrt(12)))
+
+
+@pytest.mark.parametrize("shapes", [((1, 3), (5, 3)), ((5, 3), (5, 4)), ((5,), (5,))])
+def test_frechet_distance_refuses_what_has_no_covariance(shapes):
+    with pytest.raises(ValueError, match="N >= 2"):
+        frechet_distance(*(np.ones(shape) for shape in shapes))

@@ -1,0 +1,158 @@
+"""Training through the command line: recipes, runs, resuming, export."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A recipe of an inpainter, without data."""
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(
+        'app = "inpaint"\ndata = [{ source = "nowhere" }]\n'
+        "[train]\nbatch_size = 4\nepochs = 4\nsteps_per_epoch = 3\nimage_size = [32, 24]\n"
+        "[model]\nwidths = [8, 8]\nlatent_dim = 4\n"
+        "[optimizers.generator]\nlearning_rate = 1e-3\nfinal_learning_rate = 1e-4\n"
+    )
+    return path
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "vaekit", *map(str, arguments)]
+
+
+def arrays(checkpoint):
+    found = {}
+    with h5py.File(checkpoint) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def last(run):
+    return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))[-1]
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    """A finished run of 4 epochs."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    subprocess.run(command("train", recipe, "--data", "rendered:40", "--out", folder), check=True, capture_output=True)
+    return folder
+
+
+def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(run):
+    assert json.loads((run / "recipe.json").read_text())["model"] == {"widths": [8, 8], "latent_dim": 4}
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in log] == [1, 2, 3, 4]
+    assert {"generator_loss", "encoder_loss", "discriminator_loss", "kl", "pixel"} <= set(log[0])
+    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [f"epoch-00000{n}.weights.h5" for n in (3, 4)]
+    assert [p.name for p in sorted((run / "previews").iterdir())] == [f"epoch-00000{n}.png" for n in (1, 2, 4)]
+
+
+def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(run, recipe, tmp_path):
+    start = command("train", recipe, "--data", "rendered:40", "--out", tmp_path / "cut")
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / "cut" / "checkpoints").glob("epoch-*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert last(tmp_path / "cut").name < "epoch-000004"
+    subprocess.run([*start, "--resume"], check=True, capture_output=True)
+    expected, found = arrays(last(run)), arrays(last(tmp_path / "cut"))
+    assert expected.keys() == found.keys()
+    assert len(expected) > 100  # weights, optimizer slots, averages, random states
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_a_run_can_start_from_another_and_leave_the_judge_out(run, recipe, vaekit, tmp_path):
+    done = vaekit(
+        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next", "--set", f"train.start={run}",
+        "--set", "model.adversarial=0", "--set", "model.feature=0", "--set", "model.center=0",
+        "--set", "train.epochs=1", "--set", "train.steps_per_epoch=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after = arrays(last(run)), arrays(last(tmp_path / "next"))
+    kernels = [name for name in before if "discriminator" in name and name.endswith("layers/conv2d/vars/0")]
+    assert kernels
+    for name in kernels:
+        np.testing.assert_array_equal(after[name], before[name])
+    line = json.loads((tmp_path / "next" / "log.jsonl").read_text())
+    assert "discriminator_loss" not in line
+
+
+def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):
+    done = vaekit("train", recipe, "--data", "rendered:40", "--out", run)
+    assert done.returncode == 2
+    assert "holds a training already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "train.epoch=3"], "train.epoch"),
+        (["--set", "train.epochs=none"], "train.epochs"),
+        (["--set", "model.width=3"], "model"),
+        (["--set", "optimizers.banker.learning_rate=1e-3"], "no player is called banker"),
+        (["--set", "train"], "expected key=value"),
+        ([], "nowhere: no such folder"),
+        (["--data", "."], "no images in it"),
+        (["--set", 'data=[{source="rendered:9", label="mood"}]'], "data.0.label"),
+        (["--set", 'data=[{source="{here}", labels="mood"}]'], "mood"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_one_clear_line(recipe, vaekit, tmp_path, arguments, message):
+    from vaekit import images
+
+    (tmp_path / "faces").mkdir()
+    for number in (1, 2, 20, 40):
+        images.write(tmp_path / "faces" / f"{number}.png", np.zeros((8, 8, 3), np.uint8))
+    arguments = [argument.replace("{here}", str(tmp_path / "faces")) for argument in arguments]
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "empty") if argument == "." else argument for argument in arguments]
+    done = vaekit("train", recipe, "--out", tmp_path / "run", *arguments)
+    assert done.returncode == 2, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
+    assert len(told) == 1
+    assert message in told[0]
+
+
+def test_a_missing_recipe_is_told(vaekit):
+    done = vaekit("train", "nobody.toml")
+    assert done.returncode == 2
+    assert "nobody.toml" in done.stderr
+
+
+def test_evaluate_measures_the_averaged_weights(run, vaekit):
+    done = vaekit("evaluate", run, "--steps", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert 5 < figures["pull_push_hole_psnr"] < 60
+    assert 5 < figures["hole_psnr"] < 60
+    assert np.isfinite(list(figures.values())).all()
+
+
+def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, tmp_path):
+    for version in (1, 2):
+        done = vaekit("export", run, "mine", "--out", tmp_path / "bundles")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
+    assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
+    card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
+    assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 12, 48, ["rendered:40"])
+    assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
+
+
+def test_export_of_what_is_no_run_is_told(vaekit, tmp_path):
+    done = vaekit("export", tmp_path, "mine")
+    assert done.returncode == 2
+    assert "recipe.json" in done.stderr
