@@ -37,25 +37,34 @@ class Textbook(keras.Model):
         mean, log_variance = self.encoder(x, training=True)
         z = mean + tf.exp(0.5 * log_variance) * tf.random.normal(tf.shape(mean))
         reconstructed = self.decoder(z, training=True)
-        generated = self.decoder(tf.random.normal(tf.shape(mean)), training=True)
-        verdicts = [self.discriminator(image, training=True) for image in (x, reconstructed, generated)]
-        return mean, log_variance, verdicts
+        return (
+            mean,
+            log_variance,
+            self.discriminator(x, training=True),
+            self.discriminator(reconstructed, training=True),
+        )
+
+    def _draw(self, x):
+        z = tf.random.normal((tf.shape(x)[0], self.latent_dim))
+        return self.discriminator(self.decoder(z, training=True), training=True)
 
     def train_step(self, data):
         """One step of every player, in turn."""
         x = data["image"]
         with tf.GradientTape() as tape:
-            _, _, (real, fake, drawn) = self._forward(x)
+            _, _, real, fake = self._forward(x)
+            drawn = self._draw(x)
             loss = losses.real_log_loss(real["logits"]) + losses.fake_log_loss(fake["logits"])
             d_loss = loss + losses.fake_log_loss(drawn["logits"])
         self._apply("discriminator", tape, d_loss)
         with tf.GradientTape() as tape:
-            mean, log_variance, (real, fake, _) = self._forward(x)
+            mean, log_variance, real, fake = self._forward(x)
             like = losses.half_squared_distance(real["similarity"], fake["similarity"])
             e_loss = losses.kl_standard_normal(mean, log_variance) + like
         self._apply("encoder", tape, e_loss)
         with tf.GradientTape() as tape:
-            _, _, (real, fake, drawn) = self._forward(x)
+            _, _, real, fake = self._forward(x)
+            drawn = self._draw(x)
             like = losses.half_squared_distance(real["similarity"], fake["similarity"])
             fool = losses.real_log_loss(fake["logits"]) + losses.real_log_loss(drawn["logits"])
             g_loss = self.gamma * like + fool

@@ -20,8 +20,9 @@ class ImageCVAEGAN(AdversarialModel):
 
     A subclass says in `given` what is known. In one forward pass a quarter of a batch is reconstructed
     through the posterior, z ~ q(z | x, c), half is answered with z = 0, which is held to be the faithful
-    answer, and a quarter drawn from the prior. All is counted where something was missing. Where neither
-    `feature`, `center` nor `adversarial` has a weight, the discriminator does not play, and costs nothing.
+    answer, and a quarter drawn from the prior; so a batch has at least 4 examples. All is counted where
+    something was missing. Where neither `feature`, `center` nor `adversarial` has a weight, the
+    discriminator does not play, and costs nothing.
 
     Args:
         channels: channels of the picture.
@@ -36,7 +37,16 @@ class ImageCVAEGAN(AdversarialModel):
         prior_pixel: share of `pixel` that also holds for answers drawn from the prior.
     """
 
-    terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel", "feature", "center", "adversarial")
+    terms: tuple[str, ...] = (
+        "kl",
+        "pixel",
+        "zero_pixel",
+        "prior_pixel",
+        "feature",
+        "zero_feature",
+        "center",
+        "adversarial",
+    )
     averaged = ("generator",)
     _config = (
         "channels", "condition_channels", "latent_dim", "widths",
@@ -90,45 +100,61 @@ class ImageCVAEGAN(AdversarialModel):
         count = ops.shape(x)[0]
         posterior, prior = count // 4, count - count // 4
 
-        mean, log_variance = self.encoder(
-            ops.concatenate([x[:posterior], condition[:posterior]], axis=-1), training=training
-        )
+        known = condition[:posterior]
+        mean, log_variance = self.encoder(ops.concatenate([x[:posterior], known], axis=-1), training=training)
         z = self.sample_posterior(mean, log_variance)
         z_0 = ops.zeros((prior - posterior, self.latent_dim), "float32")
-        z_p = self.random_normal((count - prior, self.latent_dim))
-        z_all = ops.concatenate([ops.cast(part, "float32") for part in (z, z_0, z_p)])
-        x_fake = base + missing * self.generator([condition, z_all], training=training)
+        z_free = ops.concatenate([z_0, ops.cast(self.random_normal((count - prior, self.latent_dim)), "float32")])
+        # In a call of its own: the encoder's gradient then has nothing to walk through but the reconstructions.
+        residual = [
+            self.generator([known, z], training=training),
+            self.generator([condition[posterior:], z_free], training=training),
+        ]
+        x_rec = base[:posterior] + missing[:posterior] * residual[0]
+        x_free = base[posterior:] + missing[posterior:] * residual[1]
 
         l_kl = losses.kl_standard_normal(mean, log_variance)
-        l_pixel = losses.masked_l1(x[:posterior], x_fake[:posterior], missing[:posterior])
-        l_zero_pixel = losses.masked_l1(x[posterior:prior], x_fake[posterior:prior], missing[posterior:prior])
-        l_prior_pixel = losses.masked_l1(x[prior:], x_fake[prior:], missing[prior:])
+        zeros = prior - posterior
+        l_pixel = losses.masked_l1(x[:posterior], x_rec, missing[:posterior])
+        l_zero_pixel = losses.masked_l1(x[posterior:prior], x_free[:zeros], missing[posterior:prior])
+        l_prior_pixel = losses.masked_l1(x[prior:], x_free[zeros:], missing[prior:])
         faithful = self.pixel * (l_pixel + 2.0 * l_zero_pixel + self.prior_pixel * l_prior_pixel) / 4
         terms = {"kl": l_kl, "pixel": l_pixel, "zero_pixel": l_zero_pixel, "prior_pixel": l_prior_pixel}
         if not self.judged:
             return {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}, terms
 
-        real = self.discriminator(ops.concatenate([x, missing], axis=-1), training=training)
-        fake = self.discriminator(ops.concatenate([x_fake, missing], axis=-1), training=training)
+        real = self._judge(x, missing, training)
+        rec, free = (
+            self._judge(x_rec, missing[:posterior], training),
+            self._judge(x_free, missing[posterior:], training),
+        )
+        logits = ops.concatenate([rec["logits"], free["logits"]])
         # A verdict on a place where nothing is missing would teach nobody anything.
-        places = losses.pool_mask(missing, fake["logits"])
-        l_d = losses.real_hinge_loss(real["logits"], places) + losses.fake_hinge_loss(fake["logits"], places)
-        l_fool = losses.weighted_mean(-fake["logits"], places)
-        l_feature = losses.feature_l1(
-            [layer[:prior] for layer in real["layers"]], [layer[:prior] for layer in fake["layers"]], missing[:prior]
+        places = losses.pool_mask(missing, logits)
+        l_d = losses.real_hinge_loss(real["logits"], places) + losses.fake_hinge_loss(logits, places)
+        l_fool = losses.weighted_mean(-logits, places)
+        l_feature = losses.feature_l1([f[:posterior] for f in real["layers"]], rec["layers"], missing[:posterior])
+        l_zero_feature = losses.feature_l1(
+            [f[posterior:prior] for f in real["layers"]], [f[:zeros] for f in free["layers"]], missing[posterior:prior]
         )
         l_center = losses.center_loss(
             self.real_center(_pooled(real["layers"][-1]), training=training),
-            self.fake_center(_pooled(fake["layers"][-1]), training=training),
+            self.fake_center(_pooled(ops.concatenate([rec["layers"][-1], free["layers"][-1]])), training=training),
         )
         return (
             {
                 "encoder": self.kl * l_kl + self.pixel * l_pixel + self.feature * l_feature,
-                "generator": faithful + self.feature * l_feature + self.center * l_center + self.adversarial * l_fool,
+                "generator": faithful
+                + self.feature * (l_feature + 2.0 * l_zero_feature) / 3
+                + self.center * l_center
+                + self.adversarial * l_fool,
                 "discriminator": l_d,
             },
-            {**terms, "feature": l_feature, "center": l_center, "adversarial": l_fool},
+            {**terms, "feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool},
         )
+
+    def _judge(self, picture, missing, training):
+        return self.discriminator(ops.concatenate([picture, missing], axis=-1), training=training)
 
     def default_optimizers(self):
         """Adam 2e-4 with betas .5 and .99 for all."""

@@ -35,18 +35,16 @@ class VAEGAN(AdversarialModel):
     def objective(self, batch, training=True):
         """L_prior + L_like for the encoder, gamma L_like - L_GAN for the decoder, L_GAN for the discriminator."""
         x = batch["image"]
-        count = ops.shape(x)[0]
         mean, log_variance = self.encoder(x, training=training)
         z = self.sample_posterior(mean, log_variance)
         z_p = self.random_normal(ops.shape(z))
-        # x' and x_p leave the decoder in one call, and enter the discriminator in one.
-        x_fake = self.decoder(ops.concatenate([z, z_p]), training=training)
-        real = self.discriminator(x, training=training)
-        fake = self.discriminator(x_fake, training=training)
+        # In calls of their own: the encoder's gradient then has nothing to walk through but x'.
+        x_rec, x_p = self.decoder(z, training=training), self.decoder(z_p, training=training)
+        real, rec, gen = (self.discriminator(image, training=training) for image in (x, x_rec, x_p))
 
         l_prior = losses.kl_standard_normal(mean, log_variance)
-        l_like = losses.half_squared_distance(real["similarity"], fake["similarity"][:count])
-        reconstructed, generated = fake["logits"][:count], fake["logits"][count:]
+        l_like = losses.half_squared_distance(real["similarity"], rec["similarity"])
+        reconstructed, generated = rec["logits"], gen["logits"]
         # L_GAN as in Algorithm 1 is maximised by the discriminator; here with the sign that is minimised.
         l_gan = (
             losses.real_log_loss(real["logits"]) + losses.fake_log_loss(reconstructed) + losses.fake_log_loss(generated)
