@@ -74,7 +74,7 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
 
 def _save_model(model: Exportable, path: Path) -> None:
-    tensor = tf.function(lambda **inputs: {"image": model.tensor(**inputs)})
+    tensor = tf.function(lambda **inputs: {"image": _even_of_nothing(model.tensor, inputs)})
     serving = tf.function(model.serving)
     module = tf.Module()
     # The variables alone: a Keras model would drag its layers' functions and its optimizer's slots along.
@@ -88,6 +88,14 @@ def _save_model(model: Exportable, path: Path) -> None:
         },
     )
     shutil.rmtree(path / "assets", ignore_errors=True)
+
+
+def _even_of_nothing(tensor: Callable[..., tf.Tensor], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Answer an empty batch with an empty one: TensorFlow's fused convolutions raise on it, so one is made up."""
+    count = tf.shape(next(iter(inputs.values())))[0]
+    extra = tf.cast(count == 0, tf.int32)
+    padded = {name: tf.pad(value, [[0, extra], *[[0, 0]] * (len(value.shape) - 1)]) for name, value in inputs.items()}
+    return tensor(**padded)[:count]
 
 
 def write_warmup(path: Path, name: str, inputs: dict[str, tf.Tensor]) -> None:

@@ -221,11 +221,11 @@ def even_out(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, depth: float
 
 
 def _alpha(alpha: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Continue the opacity smoothly into the hole."""
-    if (alpha == alpha.flat[0]).all():
-        return alpha
-    filled = cv2.inpaint((alpha * 255).astype(np.uint8), hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    return filled.astype(np.float32) / 255
+    """The opacity [H, W], in the hole that of the nearest known pixel."""
+    _, labels = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    by_label = np.zeros(labels.max() + 1, alpha.dtype)
+    by_label[labels[~hole]] = alpha[~hole]
+    return by_label[labels]
 
 
 @dataclass(frozen=True)

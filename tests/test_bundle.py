@@ -1,0 +1,151 @@
+"""What a bundle holds, as TensorFlow Serving and ONNX Runtime see it."""
+
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from vaekit import images
+from vaekit.apps.inpaint.editor import Editor
+from vaekit.bundle import BundleError, find
+from vaekit.runtime import open_network
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("reads SavedModels", allow_module_level=True)
+
+import tensorflow as tf
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles):
+    return find(str(bundles / "inpaint"))
+
+
+@pytest.fixture(scope="module")
+def loaded(bundle):
+    return tf.saved_model.load(str(bundle.path))
+
+
+def encoded(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    picture = cv2.resize(rng.uniform(0, 255, (5, 6, 3)), (width, height)).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 3 : height // 2, width // 4 : width // 2] = 255
+    return picture, mask > 0, images.encode(picture, ".png"), images.encode(mask, ".png")
+
+
+def served(loaded, pictures, masks, seeds):
+    arguments = {
+        "image_bytes": tf.constant(pictures, tf.string),
+        "mask_bytes": tf.constant(masks, tf.string),
+        "seed": tf.constant(seeds, tf.int32),
+    }
+    return loaded.signatures["serving_default"](**arguments)["image_bytes"].numpy()
+
+
+def test_signatures_have_the_names_of_the_contract(loaded):
+    inputs = {name: set(loaded.signatures[name].structured_input_signature[1]) for name in loaded.signatures}
+    assert inputs == {
+        "serving_default": {"image_bytes", "mask_bytes", "seed"},
+        "tensor": {"image", "mask", "hint", "z"},
+    }
+    outputs = {name: set(loaded.signatures[name].structured_outputs) for name in loaded.signatures}
+    assert outputs == {"serving_default": {"image_bytes"}, "tensor": {"image"}}
+
+
+def test_files_of_different_sizes_are_served_in_one_batch(loaded):
+    examples = [encoded(90, 140), encoded(200, 170, 1)]
+    answers = served(loaded, [e[2] for e in examples], [e[3] for e in examples], [0, 0])
+    for (picture, mask, _, _), answer in zip(examples, answers, strict=True):
+        repaired = images.decode(answer).pixels
+        np.testing.assert_array_equal(repaired[~mask], picture[~mask])
+        assert np.any(repaired[mask] != picture[mask])
+
+
+def test_serving_answers_as_the_editor_does(loaded, bundle):
+    picture, mask, *files = encoded(64, 80)
+    (answer,) = served(loaded, *([file] for file in files), [0])
+    ours = Editor(str(bundle.path))(picture, mask)
+    assert np.abs(images.decode(answer).pixels.astype(int) - ours).max() <= 2
+
+
+def test_a_seed_decides_the_answer(loaded):
+    files = [[file] * 4 for file in encoded(60, 60)[2:]]
+    first, again, other, faithful = served(loaded, *files, [7, 7, 8, 0])
+    assert first == again
+    assert len({first, other, faithful}) == 3
+
+
+def test_an_empty_batch_is_answered_by_an_empty_one(loaded):
+    assert served(loaded, [], [], []).shape == (0,)
+    tensor = loaded.signatures["tensor"]
+    shapes = {"image": (0, 32, 32, 3), "mask": (0, 32, 32, 1), "hint": (0, 32, 32, 4), "z": (0, 4)}
+    assert tensor(**{name: tf.zeros(shape) for name, shape in shapes.items()})["image"].shape == (0, 32, 32, 3)
+
+
+def test_a_bad_item_does_not_pass_silently(loaded):
+    _, _, picture, mask = encoded(60, 60)
+    _, _, _, other_mask = encoded(60, 61)
+    for bad in (b"not an image", b"", picture[:60]):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            served(loaded, [picture, bad], [mask, mask], [0, 0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mask and image differ in size"):
+        served(loaded, [picture], [other_mask], [0])
+
+
+def test_the_warm_up_request_is_one_that_the_signature_takes(bundle, loaded):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    (record,) = tf.data.TFRecordDataset(str(bundle.path / "assets.extra/tf_serving_warmup_requests"))
+    request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+    assert (request.model_spec.name, request.model_spec.signature_name) == ("inpaint", "serving_default")
+    inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+    (answer,) = loaded.signatures["serving_default"](**inputs)["image_bytes"].numpy()
+    assert images.decode(answer).pixels.shape == (192, 192, 3)
+
+
+def test_both_runtimes_answer_alike(bundle):
+    rng = np.random.default_rng(0)
+    inputs = {
+        "image": rng.uniform(size=(3, 48, 32, 3)),
+        "mask": (rng.uniform(size=(3, 48, 32, 1)) > 0.6),
+        "hint": rng.uniform(size=(3, 48, 32, 4)).round(),
+        "z": rng.normal(size=(3, 4)),
+    }
+    inputs = {name: value.astype(np.float32) for name, value in inputs.items()}
+    onnx, tensorflow = (open_network(bundle, runtime)(**inputs) for runtime in ("onnx", "tensorflow"))
+    assert np.abs(onnx - tensorflow).max() < 2 / 255
+    known = np.broadcast_to(inputs["mask"] == 0, onnx.shape)
+    np.testing.assert_allclose(onnx[known], inputs["image"][known], atol=1e-6)
+
+
+def test_the_card_lists_every_file_but_itself(bundle):
+    files = {p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*") if p.is_file()}
+    assert set(bundle.card["sha256"]) == files - {"assets.extra/card.json"}
+    bundle.check()
+
+
+def test_bundles_are_found_by_name_path_and_version(bundles, bundle, monkeypatch):
+    monkeypatch.setenv("VAEKIT_MODELS", str(bundles))
+    assert find("inpaint").path == bundle.path
+    assert find("inpaint", 1).path == bundle.path
+    assert find(str(bundle.path)).path == bundle.path
+    with pytest.raises(BundleError, match="no bundle inpaint version 7"):
+        find("inpaint", 7)
+
+
+@pytest.mark.parametrize("card", ["", "[]", "{}", '{"sha256": 3}', "{"])
+def test_a_card_that_is_none_is_told(tmp_path, card):
+    extra = tmp_path / "mine" / "1" / "assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "card.json").write_text(card)
+    with pytest.raises(BundleError, match=r"card\.json"):
+        find(str(tmp_path / "mine"))
+
+
+def test_the_card_is_json_without_a_path_of_the_machine_that_made_it(bundle):
+    text = (bundle.path / "assets.extra" / "card.json").read_text("utf-8")
+    assert json.loads(text)["title"] == "for tests"
+    assert str(bundle.path.parent.parent) not in text

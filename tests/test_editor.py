@@ -1,0 +1,123 @@
+"""How the inpainting editor cuts a picture up and puts it together; with networks whose answer is known."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+from vaekit.apps.inpaint import editor as module
+from vaekit.apps.inpaint.editor import Editor, even_out, shrink, windows
+
+
+def editor_with(network) -> Editor:
+    made = object.__new__(Editor)
+    made.latent_dim, made.network = 4, network
+    return made
+
+
+def scattered_holes(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(shape, bool)
+    for _ in range(12):
+        y, x = rng.integers(0, shape[0]), rng.integers(0, shape[1])
+        mask[y : y + rng.integers(1, 60), x : x + rng.integers(1, 60)] = True
+    return mask
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("shape", [(600, 500), (300, 1000), (70, 40), (17, 300)])
+def test_every_hole_pixel_is_repaired_once(shape):
+    mask = scattered_holes(shape)
+    owners = np.zeros(shape, int)
+    for window in windows(mask):
+        owners[window.rows, window.columns] += window.owns & mask[window.rows, window.columns]
+    np.testing.assert_array_equal(owners, mask.astype(int))
+
+
+@pytest.mark.parametrize("shape", [(600, 500), (70, 40), (17, 300)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_constant_answer_fills_every_hole_without_seams(shape, dtype):
+    image = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (*shape, 3), dtype)
+    mask = scattered_holes(shape)
+    edit = editor_with(lambda image, mask, hint, z: np.full_like(image, 0.25))
+    repaired = edit(image, mask)
+    np.testing.assert_array_equal(repaired[~mask], image[~mask])
+    assert set(repaired[mask].ravel()) == {round(0.25 * np.iinfo(dtype).max)}
+
+
+def test_the_network_sees_sides_it_can_take_and_each_pass_hints_the_next():
+    seen = []
+
+    def network(image, mask, hint, z):
+        seen.append((image.shape[1:3], float(hint[..., 3].mean())))
+        return np.where(hint[..., 3:] > 0, hint[..., :3], 0.75)
+
+    image = np.zeros((500, 400, 3), np.uint8)
+    mask = np.zeros((500, 400), bool)
+    mask[100:350, 100:320] = True
+    repaired = editor_with(network)(image, mask)
+    assert all(side % module.STRIDE == 0 and side <= module.TILE for shape, _ in seen for side in shape)
+    hinted = [share for _, share in seen]
+    assert hinted == sorted(hinted)  # only the first pass is without
+    assert (hinted[0], hinted[-1]) == (0.0, 1.0)
+    # the coarsest pass's answer, handed up; enlarging mixes it with what is known at the rim
+    np.testing.assert_array_equal(repaired[140:310, 140:280], 191)
+
+
+def test_iterations_give_the_last_answer_back_as_a_hint():
+    image = np.zeros((60, 60, 3), np.uint8)
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    edit = editor_with(lambda image, mask, hint, z: np.where(hint[..., 3:] > 0, hint[..., :3] + 0.12, 0.12))
+    for times in (1, 2, 5):
+        assert set(edit(image, mask, iterations=times)[mask].ravel()) == {round(30.6 * times)}
+
+
+def test_opacity_is_continued_into_the_hole():
+    image = np.full((80, 80, 4), 200, np.uint8)
+    image[:, 40:, 3] = 100
+    mask = np.zeros((80, 80), bool)
+    mask[10:20, 10:20] = mask[50:60, 60:70] = True
+    image[mask] = 0
+    repaired = editor_with(lambda image, mask, hint, z: np.full_like(image, 0.5))(image, mask)
+    assert np.abs(repaired[10:20, 10:20, 3].astype(int) - 200).max() <= 1
+    assert np.abs(repaired[50:60, 60:70, 3].astype(int) - 100).max() <= 1
+
+
+def test_even_out_takes_a_shift_of_colour_away_at_the_seam():
+    truth = np.full((60, 60, 3), 0.6, np.float32)
+    hole = np.zeros((60, 60), bool)
+    hole[15:45, 15:45] = True
+    fill = np.where(hole[..., None], truth - 0.2, truth).astype(np.float32)
+    evened = even_out(truth, fill, hole, depth=8.0)
+    np.testing.assert_allclose(evened[15, 30], 0.6, atol=1e-3)
+    np.testing.assert_allclose(evened[30, 30], 0.4, atol=1e-6)  # deeper than 8 nothing changes
+    np.testing.assert_array_equal(evened[~hole], truth[~hole])
+
+
+def test_shrinking_never_mixes_in_what_is_unknown():
+    image = np.full((40, 40, 3), 0.3, np.float32)
+    hole = np.zeros((40, 40), bool)
+    hole[10:30, 10:31] = True
+    image[hole] = 99.0
+    small, small_hole = shrink(image, hole, (20, 20))
+    assert small_hole.sum() in (100, 110)
+    np.testing.assert_allclose(small[~small_hole], 0.3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (np.zeros((8, 8), np.uint8), np.zeros((8, 8), bool), "HxWx3"),
+        (np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), bool), "uint8"),
+        (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9), bool), "mask of"),
+        (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), "bool mask"),
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool), "whole image"),
+    ],
+)
+def test_what_does_not_fit_is_refused(image, mask, message):
+    with pytest.raises(ValueError, match=message):
+        editor_with(None)(image, mask)
