@@ -91,6 +91,17 @@ def test_npz_with_mnist_names_and_with_plain_ones(tmp_path):
         open_source(str(tmp_path / "pickled.npz"))
 
 
+def test_tfds_names_are_read_by_random_access():
+    import tensorflow_datasets as tfds
+
+    with tfds.testing.mock_data(num_examples=6):
+        source = open_source("tfds:mnist:test")
+        assert len(source) == 6
+        item = source[4]
+    assert (item["image"].shape, item["image"].dtype) == ((28, 28, 1), np.uint8)
+    assert isinstance(item["label"], int)
+
+
 @pytest.mark.parametrize("area", [(0.05, 0.15), (0.15, 0.3), (0.3, 0.5)])
 @pytest.mark.parametrize("shape", [(64, 64), (40, 97)])
 def test_free_form_holes_cover_what_was_asked(area, shape):

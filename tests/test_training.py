@@ -54,6 +54,7 @@ def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(run):
     assert [line["epoch"] for line in log] == [1, 2, 3, 4]
     assert {"generator_loss", "encoder_loss", "discriminator_loss", "kl", "pixel"} <= set(log[0])
     assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [f"epoch-00000{n}.weights.h5" for n in (3, 4)]
+    assert list((run / "logs" / "train").glob("events.out.tfevents.*"))
     assert [p.name for p in sorted((run / "previews").iterdir())] == [f"epoch-00000{n}.png" for n in (1, 2, 4)]
 
 
@@ -88,6 +89,20 @@ def test_a_run_can_start_from_another_and_leave_the_judge_out(run, recipe, vaeki
         np.testing.assert_array_equal(after[name], before[name])
     line = json.loads((tmp_path / "next" / "log.jsonl").read_text())
     assert "discriminator_loss" not in line
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_named(recipe, vaekit, tmp_path):
+    done = vaekit(
+        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "run",
+        "--set", "optimizers.generator.learning_rate=1e30",
+        "--set", "optimizers.generator.final_learning_rate=1e29",
+    )  # fmt: skip
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
+    assert len(told) == 1
+    assert "generator_loss" in told[0]
+    assert "not finite at step" in told[0]
+    assert (tmp_path / "run" / "non-finite.weights.h5").is_file()
 
 
 def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):

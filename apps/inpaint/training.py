@@ -44,7 +44,7 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     image = to_unit(crop_resize(item["image"], shape, rng, zoom=(0.5 * low, 0.7 * high) if close else (low, high)))
     mask = holes.mixed(rng, shape)[..., None].astype(np.float32)
     hinted = close and rng.random() < HINTED
-    hint = coarse_hint(image, rng) if hinted else np.zeros((*shape, 4), np.float32)
+    hint = coarse_hint(image, mask, rng) if hinted else np.zeros((*shape, 4), np.float32)
     return {"image": image, "mask": mask, "hint": hint}
 
 
@@ -54,14 +54,22 @@ HINTED = 0.85
 """Share of the detail for which the coarser pass gives a hint."""
 
 
-def coarse_hint(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a coarser pass would know of `image`: its blur, a little off in colour; [H, W, 4]."""
+def coarse_hint(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a coarser pass would answer: the blur of `image`, in the hole off as guesses are; [H, W, 4].
+
+    Its error is smooth, as large as a coarse pass's, and fades towards the rim: from what is known there the
+    finer pass has to learn to correct it.
+    """
     height, width = image.shape[:2]
     factor = rng.choice([2, 3, 4], p=[0.6, 0.2, 0.2])
     small = cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
     hint = np.ones((height, width, 4), np.float32)
     hint[..., :3] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    hint[..., :3] += rng.normal(0.0, 0.02, 3).astype(np.float32)
+    cells = rng.integers(2, 9)
+    luma, colour = rng.normal(0, 1, (cells, cells, 1)), rng.normal(0, 0.4, (cells, cells, 3))
+    error = rng.uniform(0, 0.12) * (luma + colour).astype(np.float32)
+    depth = cv2.GaussianBlur(mask[..., 0], (0, 0), 2.0)[..., None] * mask
+    hint[..., :3] += depth * cv2.resize(error, (width, height), interpolation=cv2.INTER_CUBIC)
     return hint
 
 
