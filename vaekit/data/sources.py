@@ -14,6 +14,9 @@ from vaekit import images
 from vaekit.data.augment import match_channels
 from vaekit.errors import UserError
 
+KEEP_BYTES = 1_000_000_000
+"""Of decoded images that a folder keeps in memory."""
+
 log = logging.getLogger(__name__)
 
 
@@ -100,6 +103,8 @@ class FolderSource:
         if not self.files:
             raise DataError(f"{folder}: no images in it")
         self.damaged: dict[Path, str] = {}
+        self.kept: dict[int, np.ndarray] = {}
+        self.room = KEEP_BYTES
         self.rows = self._read_rows()
         self.labels = None if labels is None else self._numbered(labels)
 
@@ -113,16 +118,27 @@ class FolderSource:
             if path in self.damaged:
                 continue
             try:
-                pixels = images.read(path).pixels
+                item = {"image": self._pixels(place)}
             except (images.ImageError, OSError) as error:
                 self.damaged[path] = str(error)
                 log.warning("skipped: %s", error)
                 continue
-            if pixels.dtype == np.uint16:
-                pixels = (pixels >> 8).astype(np.uint8)
-            item = {"image": match_channels(pixels, 3)}
             return item if self.labels is None else {**item, "label": self.labels[place]}
         raise DataError(f"{self.folder}: every image is damaged")
+
+    def _pixels(self, place: int) -> np.ndarray:
+        """[H, W, 3] uint8, not to be written to: decoded once, while there is room to keep it."""
+        if place in self.kept:
+            return self.kept[place]
+        pixels = images.read(self.files[place]).pixels
+        if pixels.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)
+        pixels = match_channels(pixels, 3)
+        if pixels.nbytes <= self.room:
+            self.room -= pixels.nbytes
+            self.kept[place] = pixels
+            pixels.flags.writeable = False
+        return pixels
 
     def numbers(self, column: str) -> list[int]:
         """A number for every file: from a CSV column, or the digits in its stem for "file"."""
