@@ -124,4 +124,4 @@ def test_feature_l1_counts_places_by_the_share_of_them_that_is_masked():
     fake[0, 0, 0], fake[0, 0, 1], fake[0, 1, 1] = 1.0, 2.0, 9.0
     expected = (1 * 1.0 + 0.25 * 2.0) / 1.25
     assert value(losses.feature_l1([np.zeros_like(fake)], [fake], mask)) == pytest.approx(expected)
-    assert value(losses.pool_mask(mask, fake)[0, 0, 1, 0]) == 1.0
+    assert value(losses.pool_mask(mask, fake)[0, 0, 1, 0]) == 0.25

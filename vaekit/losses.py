@@ -146,15 +146,15 @@ def feature_l1(real, fake, mask=None):
     """
     total = 0.0
     for r, f in zip(real, fake, strict=True):
-        weight = None if mask is None else pool_mask(mask, r, ops.average_pool)
+        weight = None if mask is None else pool_mask(mask, r)
         total += weighted_mean(ops.abs(ops.cast(r, "float32") - ops.cast(f, "float32")), weight)
     return total
 
 
-def pool_mask(mask, like, pool=ops.max_pool):
-    """A mask [N, H, W, 1] at the size of a feature map [N, h, w, F], by maximum or average."""
+def pool_mask(mask, like):
+    """The share of a mask [N, H, W, 1] in each place of a feature map [N, h, w, F]: [N, h, w, 1]."""
     factor = mask.shape[1] // like.shape[1]
-    return pool(ops.cast(mask, "float32"), factor, strides=factor, padding="same")
+    return ops.average_pool(ops.cast(mask, "float32"), factor, strides=factor, padding="same")
 
 
 def weighted_mean(values, weight=None):

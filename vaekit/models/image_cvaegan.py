@@ -75,7 +75,7 @@ class ImageCVAEGAN(AdversarialModel):
         # === Networks ===
         self.encoder = picture_encoder(channels + condition_channels, latent_dim)
         self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths)
-        self.discriminator = patch_discriminator(channels + 1)
+        self.discriminator = patch_discriminator(2 * channels + 1)
         self.real_center, self.fake_center = MovingCenters(), MovingCenters()
         feature_shape = (None, self.discriminator.output["layers"][-1].shape[-1])
         self.real_center.build(feature_shape)
@@ -123,11 +123,11 @@ class ImageCVAEGAN(AdversarialModel):
         if not self.judged:
             return {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}, terms
 
-        real = self._judge(x, missing, training)
-        rec, free = (
-            self._judge(x_rec, missing[:posterior], training),
-            self._judge(x_free, missing[posterior:], training),
-        )
+        # The judge sees what the classical method made of it too, and gives its verdict on the difference.
+        seen = ops.concatenate([base, missing], axis=-1)
+        real = self.discriminator(ops.concatenate([x, seen], axis=-1), training=training)
+        rec = self.discriminator(ops.concatenate([x_rec, seen[:posterior]], axis=-1), training=training)
+        free = self.discriminator(ops.concatenate([x_free, seen[posterior:]], axis=-1), training=training)
         logits = ops.concatenate([rec["logits"], free["logits"]])
         # A verdict on a place where nothing is missing would teach nobody anything.
         places = losses.pool_mask(missing, logits)
@@ -152,9 +152,6 @@ class ImageCVAEGAN(AdversarialModel):
             },
             {**terms, "feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool},
         )
-
-    def _judge(self, picture, missing, training):
-        return self.discriminator(ops.concatenate([picture, missing], axis=-1), training=training)
 
     def default_optimizers(self):
         """Adam 2e-4 with betas .5 and .99 for all."""
