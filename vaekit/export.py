@@ -19,12 +19,31 @@ WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
 
 
+class HalfWeights:
+    """float16 copies of networks' weights, to be stored in their stead: half the file, computed in float32 as ever.
+
+    Attributes:
+        module: holds the copies, and is all that is saved: a Keras model would drag its layers' functions and its
+            optimizer's slots along.
+    """
+
+    def __init__(self, networks: list[keras.Model]):
+        self._originals = [v for network in networks for v in network.variables]
+        self.module = tf.Module()
+        self.module.copies = [tf.Variable(tf.cast(v.value, tf.float16), trainable=False) for v in self._originals]
+
+    def worn(self):
+        """A context within which the networks compute with the copies; open it inside the traced function."""
+        pairs = zip(self._originals, self.module.copies, strict=True)
+        return keras.StatelessScope([(variable, tf.cast(copy, variable.dtype)) for variable, copy in pairs])
+
+
 @dataclass(frozen=True)
 class Exportable:
     """What an app says of its trained model.
 
     Attributes:
-        networks: the Keras networks that `tensor` and `serving` call, wearing the weights to export.
+        weights: what `tensor` and `serving` wear.
         inputs: names and specs of the `tensor` signature.
         tensor: keyword tensors -> image [N, H, W, 3] float32 in 0..1.
         serving_inputs: names and specs of `serving_default`.
@@ -33,7 +52,7 @@ class Exportable:
         card: facts for the card.
     """
 
-    networks: list[keras.Model]
+    weights: HalfWeights
     inputs: Signature
     tensor: Callable[..., tf.Tensor]
     serving_inputs: Signature
@@ -76,11 +95,8 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 def _save_model(model: Exportable, path: Path) -> None:
     tensor = tf.function(lambda **inputs: {"image": _even_of_nothing(model.tensor, inputs)})
     serving = tf.function(model.serving)
-    module = tf.Module()
-    # The variables alone: a Keras model would drag its layers' functions and its optimizer's slots along.
-    module.weights = [v.value for network in model.networks for v in network.variables]
     tf.saved_model.save(
-        module,
+        model.weights.module,
         str(path),
         signatures={
             "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),

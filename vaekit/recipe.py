@@ -54,7 +54,7 @@ class Schedule(_Table):
     steps_per_epoch: PositiveInt
     seed: int = 0
     start: str | None = None
-    """A run whose averaged weights this one starts from."""
+    """A run from whose averaged weights the players that both have start."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)

@@ -106,14 +106,15 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
-    start = None
+    start = {}
     if recipe.train.start and not done:
         other, *_ = restore(Path(recipe.train.start), lambda _: task)
         with other.averages():
-            start = other.get_weights()
+            start = {player: [n.get_weights() for n in networks] for player, networks in other.players.items()}
     model = build(recipe, task)
-    if start:
-        model.set_weights(start)
+    for player in start.keys() & model.players.keys():
+        for network, weights in zip(model.players[player], start[player], strict=True):
+            network.set_weights(weights)
     epoch = 0
     if done:
         model.load_weights(done[-1])

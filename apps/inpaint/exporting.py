@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from vaekit.apps.inpaint.editor import COARSE
 from vaekit.apps.inpaint.training import Inpainter
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
 
 LARGEST = 1024
 """Longest side that `serving_default` takes: it repairs a picture whole, the editor works in tiles."""
@@ -14,7 +14,7 @@ LARGEST = 1024
 
 def exportable(model: Inpainter, card: dict) -> Exportable:
     """Signatures `tensor` (the bare network) and `serving_default` (files in, PNG out)."""
-
+    weights = HalfWeights([model.generator])
     inputs = {
         "image": tf.TensorSpec((None, None, None, 3), tf.float32),
         "mask": tf.TensorSpec((None, None, None, 1), tf.float32),
@@ -24,7 +24,8 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
 
     @tf.function(input_signature=[*inputs.values()])  # one graph that the signatures share
     def tensor(image, mask, hint, z):
-        return model.answer({"image": image, "mask": mask, "hint": hint}, z)
+        with weights.worn():
+            return model.answer({"image": image, "mask": mask, "hint": hint}, z)
 
     def one(arguments):
         image = decode_image(arguments[0], 3)
@@ -63,7 +64,7 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
         return {"image_bytes": tf.map_fn(one, (image_bytes, mask_bytes, seed), fn_output_signature=spec)}
 
     return Exportable(
-        networks=[model.generator],
+        weights=weights,
         inputs=inputs,
         tensor=tensor,
         serving_inputs={

@@ -36,19 +36,25 @@ class Inpainter(ImageCVAEGAN):
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Damage one image: a crop, a hole, and now and then a hint, all from `rng`.
 
+    No crop is enlarged, as far as the image's size and `data.zoom` allow: a blurred truth would teach blur.
+
     Returns:
         "image" [H, W, 3] and "hint" [H, W, 4] float32 in 0..1, "mask" [H, W, 1] float32.
     """
     low, high = data.zoom or (0.7, 1.1)
-    close = rng.random() < DETAIL
-    image = to_unit(crop_resize(item["image"], shape, rng, zoom=(0.5 * low, 0.7 * high) if close else (low, high)))
+    height, width = item["image"].shape[:2]
+    sharp = max(shape[0] / height, shape[1] / width)
+    close = 0.7 * high > sharp and rng.random() < DETAIL
+    if close:
+        low, high = 0.5 * low, 0.7 * high
+    image = to_unit(crop_resize(item["image"], shape, rng, zoom=(min(max(low, sharp), high), high)))
     mask = holes.mixed(rng, shape)[..., None].astype(np.float32)
     hinted = close and rng.random() < HINTED
     hint = coarse_hint(image, mask, rng) if hinted else np.zeros((*shape, 4), np.float32)
     return {"image": image, "mask": mask, "hint": hint}
 
 
-DETAIL = 0.5
+DETAIL = 0.4
 """Share of the examples that are detail: a smaller crop, as the passes after the first see it."""
 HINTED = 0.85
 """Share of the detail for which the coarser pass gives a hint."""
