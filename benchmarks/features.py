@@ -6,7 +6,8 @@ answer, at any crop, which is what the distances are for. Nothing that is measur
 
     python benchmarks/features.py --data ../shared/data
 
-trains it on `celeb` (people in validation left out), prints its accuracy on validation, and writes features.onnx.
+trains it on `celeb` and `celeba64` (people in `celeb` validation left out), prints its accuracy on validation, and
+writes features.onnx.
 """
 
 import argparse
@@ -70,21 +71,35 @@ def _network(attributes: int, identity: int):
 
 
 def _read(data: Path):
-    """(images [N, 160, 160, 3] uint8, attributes [N, 40], embeddings [N, 128], whether for validation [N], names)."""
-    with (data / "celeb.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = list(rows[0])[3:]
-    images = [cv2.cvtColor(cv2.imread(str(data / "celeb" / row["file"])), cv2.COLOR_BGR2RGB) for row in rows]
-    attributes = np.array([[row[name] == "1" for name in names] for row in rows], np.float32)
-    validation = np.array([int(row["identity"]) % 15 == 0 for row in rows])
-    embeddings = np.load(data / "identity_embeddings.npz")["celeb"].astype(np.float32)
-    return np.stack(images), attributes, embeddings, validation, names
+    """(images, uint8 squares; attributes [N, 40]; embeddings [N, 128]; for validation [N]: 0, 1; attributes' names).
+
+    Validation is faces of `celeb`; people who are in it are in no training data.
+    """
+    images, attributes, embeddings, validation, names = [], [], [], [], []
+    teacher = np.load(data / "identity_embeddings.npz")
+    for folder in ("celeb", "celeba64"):
+        with (data / f"{folder}.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        names = names or list(rows[0])[3:]
+        for row, embedding in zip(rows, teacher[folder], strict=True):
+            held = int(row["identity"]) % 15 == 0
+            if held and folder != "celeb":
+                continue
+            images.append(cv2.cvtColor(cv2.imread(str(data / folder / row["file"])), cv2.COLOR_BGR2RGB))
+            attributes.append([row[name] == "1" for name in names])
+            embeddings.append(embedding)
+            validation.append(held)
+    numbers = np.array(attributes, np.float32), np.array(embeddings, np.float32), np.array(validation)
+    return images, *numbers, names
 
 
 def _crop(image, rng):
     """A square crop of a quarter to all of the face, and where it was: centre and log side as shares of the face."""
     side = image.shape[0]
-    smallest = 0.25 if rng.random() < 0.5 else 0.9
+    # Not below 40 pixels, lest the blur of a small photo told where it was.
+    smallest = max(0.25, 40 / side) if rng.random() < 0.5 else 0.9
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
     length = round(side * np.exp(rng.uniform(np.log(smallest), 0.0)))
     y, x = rng.integers(0, side - length + 1, 2)
     crop = image[y : y + length, x : x + length]
@@ -132,7 +147,8 @@ def train(data: Path, epochs: int, seed: int = 0) -> None:
         loss_weights={"place": 10.0, "attributes": 4.0, "identity": 4.0},
     )
     heads.fit(Crops(known, steps), epochs=epochs, verbose=2)
-    report(heads, images[validation], attributes[validation], embeddings[validation])
+    held = [image for image, kept in zip(images, validation, strict=True) if kept]
+    report(heads, held, attributes[validation], embeddings[validation])
     save(feature)
 
 
@@ -171,6 +187,6 @@ def save(feature) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=25)
     arguments = parser.parse_args()
     train(arguments.data, arguments.epochs)

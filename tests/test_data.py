@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vaekit import images
+from vaekit.apps.inpaint.training import TASK
 from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source
 from vaekit.data.rendered import Identity, Look, RenderedFaces, render
+from vaekit.recipe import Data
 
 
 def plain(value, shape=(8, 6, 3)):
@@ -122,22 +124,19 @@ def test_boxes_and_the_centred_square():
     assert square[8:24, 8:24].all()
 
 
-def test_a_crop_of_everything_is_the_picture():
-    picture = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+def test_without_jitter_a_crop_is_the_whole_picture_upright():
+    picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    crop = crop_resize(picture, (20, 20), np.random.default_rng(1), zoom=(0.5, 0.7), rotate=30, flip=False, jitter=0)
+    np.testing.assert_array_equal(crop, picture)
 
-    class Middle:
-        """A generator that neither moves nor mirrors."""
 
-        def uniform(self, low, high):
-            return (low + high) / 2
-
-        def normal(self, mean, deviation):
-            return mean
-
-        def random(self):
-            return 1.0
-
-    np.testing.assert_array_equal(crop_resize(picture, (20, 20), Middle()), picture)
+def test_an_example_is_never_an_enlarged_crop():
+    ramp = np.repeat(np.arange(0, 160, 2, np.uint8)[None, :, None], 80, axis=0).repeat(3, axis=2)  # 2 levels a pixel
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        crop = TASK.example({"image": ramp}, Data(source="", zoom=(0.5, 1.0)), (64, 64), rng)["image"][..., 0]
+        slope = np.hypot(*np.gradient(255.0 * crop[16:48, 16:48])).mean()
+        assert 1.95 < slope < 2.6  # at most 80 pixels are shown on 64
 
 
 def make_batches(source, **options):

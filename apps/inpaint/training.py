@@ -47,14 +47,17 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     close = 0.7 * high > sharp and rng.random() < DETAIL
     if close:
         low, high = 0.5 * low, 0.7 * high
-    image = to_unit(crop_resize(item["image"], shape, rng, zoom=(min(max(low, sharp), high), high)))
+    zoom = (min(max(low, sharp), high), high)
+    # From aligned, as a face can be brought before the network, to anyhow.
+    jitter = 1.0 if close else rng.random()
+    image = to_unit(crop_resize(item["image"], shape, rng, zoom=zoom, jitter=jitter))
     mask = holes.mixed(rng, shape)[..., None].astype(np.float32)
     hinted = close and rng.random() < HINTED
     hint = coarse_hint(image, mask, rng) if hinted else np.zeros((*shape, 4), np.float32)
     return {"image": image, "mask": mask, "hint": hint}
 
 
-DETAIL = 0.4
+DETAIL = 0.3
 """Share of the examples that are detail: a smaller crop, as the passes after the first see it."""
 HINTED = 0.85
 """Share of the detail for which the coarser pass gives a hint."""

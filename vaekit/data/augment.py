@@ -12,6 +12,7 @@ def crop_resize(
     zoom: tuple[float, float] = (1.0, 1.0),
     rotate: float = 5.0,
     flip: bool = True,
+    jitter: float = 1.0,
 ) -> np.ndarray:
     """A random crop, resized, turned and mirrored, in one resampling.
 
@@ -22,12 +23,13 @@ def crop_resize(
         zoom: the crop's size as a share of the largest crop of its aspect, drawn log-uniformly.
         rotate: standard deviation of the turn, in degrees.
         flip: whether half the crops are mirrored.
+        jitter: how much of the zoom, the shift and the turn there is; 0 for the largest crop, centred, upright.
 
     Returns:
         [H, W, C] uint8; beyond the image's border it is reflected.
     """
     height, width = shape
-    share = np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1])))
+    share = np.exp(jitter * rng.uniform(np.log(zoom[0]), np.log(zoom[1])))
     factor = 1.0 / (share * min(image.shape[0] / height, image.shape[1] / width))
     if factor < 0.6:  # more than bilinear sampling can average: shrink first
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -35,10 +37,10 @@ def crop_resize(
     spare_x = max(image.shape[1] - width / factor, 0.08 * image.shape[1])
     spare_y = max(image.shape[0] - height / factor, 0.08 * image.shape[0])
     centre = [
-        (image.shape[1] - 1) / 2 + rng.uniform(-0.5, 0.5) * spare_x,
-        (image.shape[0] - 1) / 2 + rng.uniform(-0.5, 0.5) * spare_y,
+        (image.shape[1] - 1) / 2 + jitter * rng.uniform(-0.5, 0.5) * spare_x,
+        (image.shape[0] - 1) / 2 + jitter * rng.uniform(-0.5, 0.5) * spare_y,
     ]
-    angle = np.deg2rad(rng.normal(0.0, rotate))
+    angle = np.deg2rad(jitter * rng.normal(0.0, rotate))
     turn = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if flip and rng.random() < 0.5:
         turn[:, 0] *= -1

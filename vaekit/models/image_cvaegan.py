@@ -101,7 +101,8 @@ class ImageCVAEGAN(AdversarialModel):
         posterior, prior = count // 4, count - count // 4
 
         known = condition[:posterior]
-        mean, log_variance = self.encoder(ops.concatenate([x[:posterior], known], axis=-1), training=training)
+        added = _added(x[:posterior], base[:posterior])
+        mean, log_variance = self.encoder(ops.concatenate([added, known], axis=-1), training=training)
         z = self.sample_posterior(mean, log_variance)
         z_0 = ops.zeros((prior - posterior, self.latent_dim), "float32")
         z_free = ops.concatenate([z_0, ops.cast(self.random_normal((count - prior, self.latent_dim)), "float32")])
@@ -124,10 +125,8 @@ class ImageCVAEGAN(AdversarialModel):
             return {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}, terms
 
         def judge(picture, base, missing):
-            # Beside the picture, what it adds to the classical one, made about as large: a judge that has to find
-            # this small difference in the picture takes ten times as long to learn.
-            added = 0.5 + 5.0 * (picture - base)
-            return self.discriminator(ops.concatenate([picture, added, missing], axis=-1), training=training)
+            seen = ops.concatenate([2.0 * picture - 1.0, _added(picture, base), missing], axis=-1)
+            return self.discriminator(seen, training=training)
 
         real = judge(x, base, missing)
         rec = judge(x_rec, base[:posterior], missing[:posterior])
@@ -172,6 +171,14 @@ class ImageCVAEGAN(AdversarialModel):
     def get_config(self):
         """Mirror __init__."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}
+
+
+def _added(picture, base):
+    """What a picture adds to the classical one, made about as large as a picture in -1..1.
+
+    A judge that has to find so small a difference in the picture takes ten times as long to learn.
+    """
+    return 10.0 * (picture - base)
 
 
 def _pooled(features):

@@ -95,13 +95,13 @@ def discriminator(image_shape, base: int = 32, outputs: int = 1, normalize=True,
 
 
 def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
-    """Map pictures [N, H, W, channels] in 0..1 to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
+    """Map pictures [N, H, W, channels] to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
 
-    One verdict a patch (Isola et al. 2017); H and W are free. No normalisation: statistics over a
-    batch would let one example's verdict depend on another.
+    One verdict a patch (Isola et al. 2017); H and W are free. Channels are best centred, of unit size. No
+    normalisation: statistics over a batch would let one example's verdict depend on another.
     """
     picture = layers.Input((None, None, channels), name="picture")
-    x, features = _center(picture), []
+    x, features = picture, []
     for width in widths:
         x = layers.Conv2D(width, 4, strides=2, padding="same", kernel_initializer="he_normal")(x)
         x = layers.LeakyReLU(0.2)(x)
