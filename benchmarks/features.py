@@ -58,10 +58,8 @@ def _network(attributes: int, identity: int):
     x = image
     for width in (32, 64, 96, 128):
         x = block(x, width)
-    x = layers.Conv2D(64, 1, activation="relu")(x)
     x = layers.Dropout(0.2)(layers.Flatten()(x))
-    feature = layers.Dense(SIZE, name="feature")(x)
-    x = layers.Activation("relu")(feature)
+    x = feature = layers.BatchNormalization(name="feature")(layers.Dense(SIZE, use_bias=False)(x))
     heads = {
         "place": layers.Dense(3, name="place")(x),
         "attributes": layers.Dense(attributes, name="attributes")(x),
@@ -136,7 +134,7 @@ def train(data: Path, epochs: int, seed: int = 0) -> None:
 
     feature, heads = _network(len(names), embeddings.shape[1])
     steps = len(known) // 64
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps * epochs)
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps * epochs)
     heads.compile(
         keras.optimizers.AdamW(rate, weight_decay=1e-3),
         loss={
@@ -144,7 +142,7 @@ def train(data: Path, epochs: int, seed: int = 0) -> None:
             "attributes": keras.losses.BinaryCrossentropy(from_logits=True),
             "identity": keras.losses.CosineSimilarity(),
         },
-        loss_weights={"place": 10.0, "attributes": 4.0, "identity": 4.0},
+        loss_weights={"place": 2.0, "attributes": 1.0, "identity": 1.0},
     )
     heads.fit(Crops(known, steps), epochs=epochs, verbose=2)
     held = [image for image, kept in zip(images, validation, strict=True) if kept]
@@ -178,7 +176,7 @@ def save(feature) -> None:
     from vaekit.export import halve_weights
 
     spec = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32, "image")]
-    function = tf.function(lambda image: {"feature": feature(image, training=False)}, input_signature=spec)
+    function = tf.function(lambda image: {"feature": feature(image, training=False)}, spec, autograph=False)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=spec, opset=18)
     PATH.write_bytes(halve_weights(proto).SerializeToString())
     print(f"{PATH.name}: {PATH.stat().st_size / 1e6:.2f} MB")
