@@ -4,15 +4,19 @@ import importlib
 from pathlib import Path
 
 NAMES = ("inpaint",)
+"""Apps that edit images: verbs of the command line."""
+TASKS = (*NAMES, "recognise")
+"""What can be trained."""
 
 
 def recipe_path(name: str) -> Path:
     """The recipe of an app, or the path itself where it is none's name."""
-    return Path(__file__).parent / name / "recipe.toml" if name in NAMES else Path(name)
+    return Path(__file__).parent / name / "recipe.toml" if name in TASKS else Path(name)
 
 
 def exportable(name: str):
     """What turns an app's trained model and its card into a vaekit.export.Exportable."""
+    _check(name, NAMES)
     return importlib.import_module(f"vaekit.apps.{name}.exporting").exportable
 
 
@@ -23,8 +27,12 @@ def command(name: str):
 
 def task(name: str):
     """The training side of an app (a vaekit.training.Task)."""
-    if name not in NAMES:
+    _check(name, TASKS)
+    return importlib.import_module(f"vaekit.apps.{name}.training").TASK
+
+
+def _check(name: str, names: tuple[str, ...]) -> None:
+    if name not in names:
         from vaekit.recipe import RecipeError
 
-        raise RecipeError(f"no app is called {name}; there are {', '.join(NAMES)}")
-    return importlib.import_module(f"vaekit.apps.{name}.training").TASK
+        raise RecipeError(f"no app for this is called {name}; there are {', '.join(names)}")

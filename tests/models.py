@@ -9,6 +9,7 @@ from keras import ops
 from vaekit.apps.inpaint.training import Inpainter
 from vaekit.game import AdversarialModel
 from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.recogniser import Recogniser
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 
@@ -48,8 +49,20 @@ TABLE = [
     Row("vaegan", lambda shape: VAEGAN(shape, latent_dim=4, base=4)),
     Row("cvaegan", lambda shape: CVAEGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
     Row(
+        "recogniser",
+        lambda shape: Recogniser(3, channels=shape[2], widths=(4, 8)),
+        extras={"label": lambda rng, image: rng.integers(0, 2, (len(image), 3)).astype("float32")},
+    ),
+    Row(
         "inpainter",
-        lambda shape: Inpainter(channels=shape[2], condition_channels=shape[2] + 2, latent_dim=4, widths=(8, 8, 8)),
+        lambda shape: Inpainter(
+            channels=shape[2],
+            condition_channels=shape[2] + 2,
+            latent_dim=4,
+            widths=(8, 8, 8),
+            recognised=1,
+            attributes=3,
+        ),
         shapes=((32, 24, 3), (16, 16, 3)),
         extras={"mask": _mask, "hint": _hint},
     ),

@@ -39,6 +39,19 @@ def test_words_in_a_label_column_are_numbered_in_sorted_order(folder):
     assert [source[i]["label"] for i in range(5)] == [1, 0, 1, 2, 0]  # glad, sad, wild
 
 
+def test_columns_of_0_and_1_are_attributes(folder):
+    rows = ["file,hat,grin", "1.png,0,1", "2.png,1,1", "3.png,0,0", "10.png,1,0", "20.png,0,0"]
+    (folder / "labels.csv").write_text("\n".join(rows), "utf-8")
+    folder.with_name("faces.csv").unlink()
+    source = open_source(str(folder), labels=["grin", "hat"])
+    np.testing.assert_array_equal([source[i]["label"] for i in range(5)], [[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]])
+
+
+def test_a_column_of_other_numbers_is_no_attribute(folder):
+    with pytest.raises(DataError, match="column identity holds other values than 0 and 1"):
+        open_source(str(folder), labels=["identity"])
+
+
 def test_people_kept_for_validation_are_not_trained_on(folder):
     holdout = Holdout("identity", 8)
     assert levels(open_source(str(folder), split="validation", holdout=holdout)) == [3]

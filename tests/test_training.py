@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
+from vaekit import images
 from vaekit.apps.inpaint.training import TASK
+from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.training import restore
 
 
@@ -80,7 +82,8 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(r
 
 def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, recipe, vaekit, tmp_path):
     done = vaekit(
-        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next", "--set", f"train.start={run}",
+        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",
+        "--set", f'train.start=["{run.as_posix()}"]',
         "--set", "model.adversarial=0", "--set", "model.feature=0", "--set", "model.center=0",
         "--set", "train.epochs=1", "--set", "train.steps_per_epoch=1",
         "--set", "optimizers.generator.learning_rate=1e-30",
@@ -97,6 +100,32 @@ def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, rec
         expected = other.generator.get_weights()
     assert any((a != b).any() for a, b in zip(raw, expected, strict=True))
     for a, b in zip(following.generator.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_recogniser_is_trained_and_lends_its_features(recipe, vaekit, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "faces").mkdir()
+    for number in range(1, 25):
+        images.write(tmp_path / "faces" / f"{number}.png", rng.integers(0, 256, (32, 24, 3), np.uint8))
+    rows = ["file,hat,grin", *(f"{number}.png,{number % 2},{number % 3 % 2}" for number in range(1, 25))]
+    (tmp_path / "faces.csv").write_text("\n".join(rows), "utf-8")
+    first = vaekit(
+        "train", "recognise", "--out", tmp_path / "first", "--set", "model.attributes=2",
+        "--set", "train.epochs=1", "--set", "train.steps_per_epoch=2", "--set", "train.batch_size=4",
+        "--set", "train.image_size=[32, 24]", "--set", f"root={tmp_path}",
+        "--set", 'data=[{source="faces", labels=["hat", "grin"]}]',
+    )  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    following = vaekit(
+        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",
+        "--set", f'train.start=["{(tmp_path / "first").as_posix()}"]', "--set", "model.recognised=1",
+        "--set", "model.attributes=2", "--set", "train.epochs=1", "--set", "train.steps_per_epoch=2",
+    )  # fmt: skip
+    assert following.returncode == 0, following.stderr
+    lent, *_ = restore(tmp_path / "first", lambda _: RECOGNISE)
+    taken, *_ = restore(tmp_path / "next", lambda _: TASK)
+    for a, b in zip(taken.recogniser.get_weights(), lent.recogniser.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -128,6 +157,7 @@ def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):
         (["--set", "model.width=3"], "model"),
         (["--set", "optimizers.banker.learning_rate=1e-3"], "no player is called banker"),
         (["--set", "train"], "expected key=value"),
+        (["--set", "model.recognised=1"], "train.start names no run that has trained the recogniser"),
         ([], "nowhere: no such folder"),
         (["--data", "."], "no images in it"),
         (["--set", 'data=[{source="rendered:9", label="mood"}]'], "data.0.label"),
@@ -135,8 +165,6 @@ def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):
     ],
 )
 def test_a_recipe_that_cannot_be_used_is_one_clear_line(recipe, vaekit, tmp_path, arguments, message):
-    from vaekit import images
-
     (tmp_path / "faces").mkdir()
     for number in (1, 2, 20, 40):
         images.write(tmp_path / "faces" / f"{number}.png", np.zeros((8, 8, 3), np.uint8))

@@ -20,7 +20,7 @@ def _vaekit() -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe (.toml), or the name of an app: inpaint.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe (.toml), or the name of one that ships: inpaint, recognise.")],
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")] = Path("runs/run"),
     data: Annotated[
         list[str] | None,
@@ -37,7 +37,7 @@ def train(
     from vaekit.training import train as run
 
     loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
-    run(loaded, task(loaded.app), out, resume=resume, progress=sys.stdout.isatty())
+    run(loaded, task, out, resume=resume, progress=sys.stdout.isatty())
 
 
 @app.command()

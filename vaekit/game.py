@@ -78,16 +78,22 @@ class AdversarialModel(keras.Model):
         rounds: tuples of the players that move together; a step plays the rounds in turn.
         averaged: players whose weights are also kept as an exponential moving average, which
             `averages` wears (the generating ones).
+        frozen: as `players`: networks that lend their features and never move. A run starts from one that has
+            trained them.
     """
 
     players: dict[str, list]
     terms: tuple[str, ...] = ()
     rounds: tuple[tuple[str, ...], ...]
     averaged: tuple[str, ...] = ()
+    frozen: dict[str, list]
 
-    def set_players(self, players: dict, rounds=None):
-        """Name the players, and who moves together (by default all, from one forward pass)."""
-        self.players = players
+    def set_players(self, players: dict, rounds=None, frozen=None):
+        """Name the players, who moves together (by default all, from one forward pass), and who never does."""
+        self.players, self.frozen = players, frozen or {}
+        for networks in self.frozen.values():
+            for network in networks:
+                network.trainable = False
         self.rounds = tuple(rounds or (tuple(players),))
         self.seeds = keras.random.SeedGenerator(0)
         playing = [player for player in players if any(player in round_ for round_ in self.rounds)]

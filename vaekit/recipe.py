@@ -31,7 +31,7 @@ class Data(_Table):
 
     source: str
     weight: PositiveFloat = 1.0
-    labels: str | None = None
+    labels: str | tuple[str, ...] | None = None
     holdout: Holdout = Holdout()
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
 
@@ -53,8 +53,8 @@ class Schedule(_Table):
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     seed: int = 0
-    start: str | None = None
-    """A run from whose averaged weights the players that both have start."""
+    start: tuple[str, ...] = ()
+    """Runs from whose averaged weights the players that both have start, and frozen networks take theirs."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)

@@ -25,10 +25,10 @@ class Task:
     """Makes the model: called with image_shape= and the recipe's [model] table."""
     example: Callable[[dict, Data, tuple, np.random.Generator], dict]
     """(item, its data table, (H, W), generator) -> one training example."""
-    preview: Callable[[keras.Model, dict], np.ndarray]
-    """(model, batch) -> a sheet, uint8 [H, W, 3]."""
     measure: Callable[[keras.Model, dict], dict[str, np.ndarray]]
     """(model, batch) -> figures by name, one an example: [N]."""
+    preview: Callable[[keras.Model, dict], np.ndarray] | None = None
+    """(model, batch) -> a sheet, uint8 [H, W, 3]."""
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -93,28 +93,46 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))
 
 
-def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progress: bool = True) -> keras.Model:
+def train(
+    recipe: Recipe, tasks: Callable[[str], Task], run: Path, *, resume: bool = False, progress: bool = True
+) -> keras.Model:
     """Train from scratch, or go on exactly where the last checkpoint of `run` stands.
 
+    Args:
+        recipe: what to train.
+        tasks: finds the task of an `app`.
+        run: the folder of the run.
+        resume: whether a run that is there already goes on.
+        progress: whether there is a bar.
+
     Raises:
-        RecipeError: the run exists and `resume` was not asked for, or the data cannot be used.
+        RecipeError: the run exists and `resume` was not asked for, the data cannot be used, or a network of a run
+            to start from does not fit or is missing.
         NonFiniteError: a loss is no longer a number.
     """
     run = Path(run)
+    task = tasks(recipe.app)
     done = checkpoints(run)
     if done and not resume:
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
-    start = {}
-    if recipe.train.start and not done:
-        other, *_ = restore(Path(recipe.train.start), lambda _: task)
+    start: dict[str, list] = {}
+    for other_run in () if done else recipe.train.start:
+        other, *_ = restore(Path(other_run), tasks)
         with other.averages():
-            start = {player: [n.get_weights() for n in networks] for player, networks in other.players.items()}
+            start |= {player: [n.get_weights() for n in networks] for player, networks in other.players.items()}
     model = build(recipe, task)
-    for player in start.keys() & model.players.keys():
-        for network, weights in zip(model.players[player], start[player], strict=True):
-            network.set_weights(weights)
+    untrained = model.frozen.keys() - start.keys()
+    if untrained and not done:
+        raise RecipeError(f"train.start names no run that has trained the {', '.join(untrained)}")
+    networks = model.players | model.frozen
+    for player in start.keys() & networks.keys():
+        try:
+            for network, weights in zip(networks[player], start[player], strict=True):
+                network.set_weights(weights)
+        except ValueError:
+            raise RecipeError(f"train.start: the {player} there is of another shape than this one's") from None
     epoch = 0
     if done:
         model.load_weights(done[-1])
@@ -131,7 +149,7 @@ def train(recipe: Recipe, task: Task, run: Path, *, resume: bool = False, progre
             StopOnNonFinite(run),
             Checkpoints(run, recipe.train.keep),
             Log(run),
-            Preview(run, task, peek),
+            *([Preview(run, task.preview, peek)] if task.preview else []),
             keras.callbacks.TensorBoard(run / "logs") if keras.backend.backend() == "tensorflow" else Quiet(),
         ],
     )
@@ -249,9 +267,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
 class Preview(keras.callbacks.Callback):
     """Draw the same validation examples at the end of every epoch that is a power of two or ends ten."""
 
-    def __init__(self, run: Path, task: Task, batch: dict):
+    def __init__(self, run: Path, preview: Callable[[keras.Model, dict], np.ndarray], batch: dict):
         super().__init__()
-        self.run, self.task, self.batch = run, task, batch
+        self.run, self.preview, self.batch = run, preview, batch
 
     def on_epoch_end(self, epoch, logs=None):
         """previews/epoch-N.png, with averaged weights."""
@@ -260,5 +278,5 @@ class Preview(keras.callbacks.Callback):
             return
         (self.run / "previews").mkdir(exist_ok=True)
         with self.model.averages():
-            sheet = self.task.preview(self.model, self.batch)
+            sheet = self.preview(self.model, self.batch)
         images.write(self.run / "previews" / f"epoch-{done:06d}.png", sheet, overwrite=True)

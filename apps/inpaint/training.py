@@ -111,4 +111,4 @@ def measure(model: Inpainter, batch: dict) -> dict[str, np.ndarray]:
     return {"hole_psnr": hole_psnr(answer), "pull_push_hole_psnr": hole_psnr(base)}
 
 
-TASK = Task(Inpainter, example, preview, measure)
+TASK = Task(Inpainter, example, measure, preview)

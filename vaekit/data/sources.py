@@ -17,6 +17,8 @@ from vaekit.errors import UserError
 KEEP_BYTES = 1_000_000_000
 """Of decoded images that a folder keeps in memory."""
 
+Labels = str | Sequence[str] | None
+
 log = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ class DataError(UserError, ValueError):
 
 
 class Source(Protocol):
-    """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int)."""
+    """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K])."""
 
     def __len__(self) -> int:
         """How many items."""
@@ -50,14 +52,15 @@ class Holdout:
 
 
 def open_source(
-    spec: str, *, split: str | None = None, labels: str | None = None, holdout: Holdout | None = None
+    spec: str, *, split: str | None = None, labels: Labels = None, holdout: Holdout | None = None
 ) -> Source:
     """Open a folder, `file.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
 
     Args:
         spec: where the images are.
         split: "train" or "validation" of `holdout`; None takes all.
-        labels: the CSV's column of labels (folders); words are numbered in sorted order.
+        labels: the CSV's column of labels (folders), words are numbered in sorted order; or several columns of 0
+            and 1, then a label is [K] float32.
         holdout: how the split is made.
 
     Raises:
@@ -94,7 +97,7 @@ class FolderSource:
     A file that cannot be read is counted in `damaged`, and another stands in for it.
     """
 
-    def __init__(self, folder: Path, labels: str | None = None):
+    def __init__(self, folder: Path, labels: Labels = None):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()]
@@ -106,7 +109,9 @@ class FolderSource:
         self.kept: dict[int, np.ndarray] = {}
         self.room = KEEP_BYTES
         self.rows = self._read_rows()
-        self.labels = None if labels is None else self._numbered(labels)
+        self.labels: Any = None
+        if labels is not None:
+            self.labels = self._numbered(labels) if isinstance(labels, str) else self._attributes(labels)
 
     def __len__(self):
         return len(self.files)
@@ -164,6 +169,13 @@ class FolderSource:
             return [int(v) for v in values]
         place = {value: i for i, value in enumerate(sorted(set(values)))}
         return [place[v] for v in values]
+
+    def _attributes(self, columns: Sequence[str]) -> np.ndarray:
+        table = [self._column(column) for column in columns]
+        for column, values in zip(columns, table, strict=True):
+            if not set(values) <= {"0", "1"}:
+                raise DataError(f"{self.folder}: column {column} holds other values than 0 and 1")
+        return np.array(table, np.float32).T
 
     def _read_rows(self) -> dict[str, dict[str, str]]:
         for path in (self.folder.with_name(f"{self.folder.name}.csv"), self.folder / "labels.csv"):

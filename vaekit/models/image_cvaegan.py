@@ -11,7 +11,7 @@ from keras import ops
 from vaekit import losses
 from vaekit.game import AdversarialModel
 from vaekit.networks.centers import MovingCenters
-from vaekit.networks.convolutional import patch_discriminator, picture_encoder
+from vaekit.networks.convolutional import patch_discriminator, picture_encoder, recogniser
 from vaekit.networks.unet import residual_unet
 
 
@@ -22,7 +22,8 @@ class ImageCVAEGAN(AdversarialModel):
     through the posterior, z ~ q(z | x, c), half is answered with z = 0, which is held to be the faithful
     answer, and a quarter drawn from the prior; so a batch has at least 4 examples. All is counted where
     something was missing. Where neither `feature`, `center` nor `adversarial` has a weight, there is
-    no discriminator.
+    no discriminator. With `recognised` there is a recogniser, the paper's classifier, that does not move: a
+    run starts from one that is trained.
 
     Args:
         channels: channels of the picture.
@@ -30,27 +31,20 @@ class ImageCVAEGAN(AdversarialModel):
         latent_dim: size of z.
         widths: channels of the U-Net's levels.
         pixel: weight of the L1 distance, counted where something was missing.
-        feature: weight of the pairwise features, the learned similarity Dis_l.
+        feature: weight of the pairwise features of the discriminator, the learned similarity Dis_l.
+        recognised: weight of the pairwise features of the recogniser.
+        attributes: how many attributes the recogniser knows.
         center: weight of L_GD, the feature centres.
         adversarial: weight of the generator's hinge loss.
         kl: weight of L_KL, in nats.
         prior_pixel: share of `pixel` that also holds for answers drawn from the prior.
     """
 
-    terms: tuple[str, ...] = (
-        "kl",
-        "pixel",
-        "zero_pixel",
-        "prior_pixel",
-        "feature",
-        "zero_feature",
-        "center",
-        "adversarial",
-    )
+    terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
     _config = (
         "channels", "condition_channels", "latent_dim", "widths",
-        "pixel", "feature", "center", "adversarial", "kl", "prior_pixel",
+        "pixel", "feature", "recognised", "attributes", "center", "adversarial", "kl", "prior_pixel",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +55,8 @@ class ImageCVAEGAN(AdversarialModel):
         widths=(32, 64, 96, 160),
         pixel=10.0,
         feature=4.0,
+        recognised=0.0,
+        attributes=25,
         center=1e-3,
         adversarial=0.5,
         kl=0.002,
@@ -72,6 +68,7 @@ class ImageCVAEGAN(AdversarialModel):
         self.latent_dim, self.widths = latent_dim, tuple(widths)
         self.pixel, self.feature, self.center = pixel, feature, center
         self.adversarial, self.kl, self.prior_pixel = adversarial, kl, prior_pixel
+        self.recognised, self.attributes = recognised, attributes
         # === Networks ===
         self.encoder = picture_encoder(channels + condition_channels, latent_dim)
         self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths)
@@ -84,9 +81,13 @@ class ImageCVAEGAN(AdversarialModel):
             self.real_center.build(feature_shape)
             self.fake_center.build(feature_shape)
             players["discriminator"] = [self.discriminator]
-        else:
-            self.terms = self.terms[:4]
-        self.set_players(players)
+            self.terms += ("feature", "zero_feature", "center", "adversarial")
+        frozen = {}
+        if recognised:
+            self.recogniser = recogniser(channels, attributes)
+            self.terms += ("recognised",)
+            frozen["recogniser"] = [self.recogniser]
+        self.set_players(players, frozen=frozen)
 
     def given(self, batch):
         """What is known: (condition [N, H, W, K], base [N, H, W, C], missing [N, H, W, 1] in 0..1)."""
@@ -121,8 +122,16 @@ class ImageCVAEGAN(AdversarialModel):
         l_prior_pixel = losses.masked_l1(x[prior:], x_free[zeros:], missing[prior:])
         faithful = self.pixel * (l_pixel + 2.0 * l_zero_pixel + self.prior_pixel * l_prior_pixel) / 4
         terms = {"kl": l_kl, "pixel": l_pixel, "zero_pixel": l_zero_pixel, "prior_pixel": l_prior_pixel}
+        of = {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}
+        if self.recognised:
+            both = ops.concatenate([x[:prior], x_rec, x_free[:zeros]])
+            features = self.recogniser(both, training=False)["layers"]
+            terms["recognised"] = losses.feature_l1(
+                [f[:prior] for f in features], [f[prior:] for f in features], missing[:prior]
+            )
+            of = {player: loss + self.recognised * terms["recognised"] for player, loss in of.items()}
         if not self.judged:
-            return {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}, terms
+            return of, terms
 
         def judge(picture, base, missing):
             seen = ops.concatenate([2.0 * picture - 1.0, _added(picture, base), missing], axis=-1)
@@ -144,17 +153,11 @@ class ImageCVAEGAN(AdversarialModel):
             self.real_center(_pooled(real["layers"][-1]), training=training),
             self.fake_center(_pooled(ops.concatenate([rec["layers"][-1], free["layers"][-1]])), training=training),
         )
-        return (
-            {
-                "encoder": self.kl * l_kl + self.pixel * l_pixel + self.feature * l_feature,
-                "generator": faithful
-                + self.feature * (l_feature + 2.0 * l_zero_feature) / 3
-                + self.center * l_center
-                + self.adversarial * l_fool,
-                "discriminator": l_d,
-            },
-            {**terms, "feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool},
-        )
+        of["encoder"] += self.feature * l_feature
+        of["generator"] += self.feature * (l_feature + 2.0 * l_zero_feature) / 3
+        of["generator"] += self.center * l_center + self.adversarial * l_fool
+        judged = {"feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool}
+        return {**of, "discriminator": l_d}, {**terms, **judged}
 
     def default_optimizers(self):
         """Adam 2e-4 with betas .5 and .99 for all."""

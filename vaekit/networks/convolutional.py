@@ -125,3 +125,18 @@ def picture_encoder(channels: int, latent_dim: int, widths=(24, 48, 96, 128)) ->
     log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
     log_variance = layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)
     return keras.Model(picture, [mean, log_variance], name="picture_encoder")
+
+
+def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.Model:
+    """Map pictures [N, H, W, channels] in 0..1 to {"logits": [N, outputs], "layers": [features of each stage]}."""
+    picture = layers.Input((None, None, channels), name="picture")
+    x, features = _center(picture), []
+    for width in widths:
+        x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        y = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))])
+        features.append(x)
+    pooled = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
+    logits = layers.Dense(outputs, dtype="float32")(pooled)
+    return keras.Model(picture, {"logits": logits, "layers": features}, name="recogniser")

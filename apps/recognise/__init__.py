@@ -1,0 +1,1 @@
+"""Recognise the attributes of a face: what the apps' training measures likeness by."""
