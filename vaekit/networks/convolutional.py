@@ -137,6 +137,5 @@ def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.M
         y = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
         x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))])
         features.append(x)
-    pooled = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-    logits = layers.Dense(outputs, dtype="float32")(pooled)
+    logits = layers.Dense(outputs, dtype="float32")(layers.GlobalAveragePooling2D()(x))
     return keras.Model(picture, {"logits": logits, "layers": features}, name="recogniser")
