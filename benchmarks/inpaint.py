@@ -5,8 +5,9 @@
 
 PSNR and L1 are means over images of the hole's pixels, SSIM of whole images, time of one repair. FD is the
 Frechet distance of whole repaired images to the true ones in the features of benchmarks/features.py (0 for a
-perfect repair). With --parts, boxes of the wide face template (an eye, the nose, the mouth) are holes too, and
-FD is that of the box with a margin. The row "all" pools the images of all classes but the parts.
+perfect repair; left out for fewer than 128 images). With --parts, boxes of the wide face template (an eye, the
+nose, the mouth) are holes too, and FD is that of the box with a margin. The row "all" pools the images of all
+classes but the parts.
 """
 
 import argparse
@@ -33,6 +34,8 @@ PARTS = {
     "mouth": (0.4965, 0.758, 0.32, 0.15),
 }
 """Centre, width and height as shares of the side of a face in the wide template."""
+FEWEST = 128
+"""Images from which a Frechet distance is taken: twice as many as there are features."""
 MARGIN = 0.5
 """Of the box's sides, on each side, in the crop whose Frechet distance is taken."""
 
@@ -113,7 +116,7 @@ def measure(pictures: list[np.ndarray], classes: dict, repairs: dict, features: 
                     "psnr": np.mean([psnr(r, p, m) for r, p, m in unit]),
                     "ssim": np.mean([ssim(r, p) for r, p, _ in unit]),
                     "l1": np.mean([l1(r, p, m) for r, p, m in unit]),
-                    "fd": frechet_distance(truth, found),
+                    "fd": frechet_distance(truth, found) if len(pictures) >= FEWEST else np.nan,
                     "ms": 1000 * seconds,
                     "outside": sum(int((r != p)[~m].sum()) for r, p, m in zip(repaired, pictures, masks, strict=True)),
                     "features": (truth, found),
@@ -140,18 +143,19 @@ def report(rows: list[dict]) -> dict[str, str]:
         )
         for name in names
     }
-    for name, distance in pooled.items():
+    for name, distance in pooled.items() if len(rows[0]["repaired"]) >= FEWEST else ():
         print(f"{'all':10} {name:14} {'':6} {'':6} {'':6} {distance:8.3f}")
     best = min(pooled["Telea"], pooled["Navier-Stokes"])
     ours = [name for name in names if name.startswith("vaekit")]
-    against = {f"all holes, {name}": f"FD {pooled[name] / best:.2f} x" for name in ours}
+    enough = len(rows[0]["repaired"]) >= FEWEST
+    against = {f"all holes, {name}": f"FD {pooled[name] / best:.2f} x" for name in ours if enough}
     for hole_class in dict.fromkeys(row["holes"] for row in rows):
         of = {row["method"]: row for row in rows if row["holes"] == hole_class}
         psnr_best = max(of["Telea"]["psnr"], of["Navier-Stokes"]["psnr"])
         fd_best = min(of["Telea"]["fd"], of["Navier-Stokes"]["fd"])
         for name in ours:
             gain, share = of[name]["psnr"] - psnr_best, of[name]["fd"] / fd_best
-            against[f"{hole_class}, {name}"] = f"hole PSNR {gain:+.2f} dB, FD {share:.2f} x"
+            against[f"{hole_class}, {name}"] = f"hole PSNR {gain:+.2f} dB" + (f", FD {share:.2f} x" if enough else "")
     print("Against the better of Telea and Navier-Stokes:")
     for name, figures in against.items():
         print(f"{name}: {figures}")
@@ -171,20 +175,19 @@ def write_card(bundle: str, title: str, figures: dict[str, str]) -> None:
 def sheet(pictures: list[np.ndarray], rows: list[dict], count: int, path: Path) -> None:
     """Draw the first pictures of every class: damaged, one column a method, truth."""
     lines = []
+    side = min(256, max(max(p.shape[:2]) for p in pictures))
     for hole_class in dict.fromkeys(row["holes"] for row in rows):
         of = [row for row in rows if row["holes"] == hole_class]
         for i in range(min(count, len(pictures))):
             damaged = np.where(of[0]["masks"][i][..., None], 255, pictures[i]).astype(np.uint8)
             cells = [damaged, *(row["repaired"][i] for row in of), pictures[i]]
-            lines.append(np.hstack([_fit(cell) for cell in cells]))
+            lines.append(np.hstack([_fit(cell, side) for cell in cells]))
     images.write(path, np.vstack(lines), overwrite=True)
 
 
-def _fit(image: np.ndarray, side: int = 256) -> np.ndarray:
+def _fit(image: np.ndarray, side: int) -> np.ndarray:
     factor = min(1.0, side / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    if factor == 1.0:
-        return small
     bottom, right = side - small.shape[0], side - small.shape[1]
     return np.pad(small, ((0, bottom), (0, right), (0, 0)))
 

@@ -86,7 +86,10 @@ class Editor:
         for height, width in scales(*hole.shape):
             small, small_hole = shrink(patch, hole, (height, width))
             last = (height, width) == hole.shape
-            for _ in range(iterations if last else 1):
+            for turn in range(iterations if last else 1):
+                if guess is not None and turn:
+                    # As coarse as the guesses that the network was trained to refine: what it added would else add up.
+                    guess = cv2.resize(guess, (-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA)
                 hint = None if guess is None else cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC)
                 guess = self._pass(small, small_hole, hint, z)
         assert guess is not None
