@@ -137,18 +137,20 @@ def report(rows: list[dict]) -> dict[str, str]:
         )
     names = list(dict.fromkeys(row["method"] for row in rows))
     whole = [row for row in rows if row["holes"] not in PARTS]
-    pooled = {
-        name: frechet_distance(
-            *(np.concatenate(f) for f in zip(*(r["features"] for r in whole if r["method"] == name), strict=True))
-        )
-        for name in names
-    }
-    for name, distance in pooled.items() if len(rows[0]["repaired"]) >= FEWEST else ():
-        print(f"{'all':10} {name:14} {'':6} {'':6} {'':6} {distance:8.3f}")
-    best = min(pooled["Telea"], pooled["Navier-Stokes"])
     ours = [name for name in names if name.startswith("vaekit")]
     enough = len(rows[0]["repaired"]) >= FEWEST
-    against = {f"all holes, {name}": f"FD {pooled[name] / best:.2f} x" for name in ours if enough}
+    against = {}
+    if enough:
+        pooled = {
+            name: frechet_distance(
+                *(np.concatenate(f) for f in zip(*(r["features"] for r in whole if r["method"] == name), strict=True))
+            )
+            for name in names
+        }
+        for name, distance in pooled.items():
+            print(f"{'all':10} {name:14} {'':6} {'':6} {'':6} {distance:8.3f}")
+        best = min(pooled["Telea"], pooled["Navier-Stokes"])
+        against = {f"all holes, {name}": f"FD {pooled[name] / best:.2f} x" for name in ours}
     for hole_class in dict.fromkeys(row["holes"] for row in rows):
         of = {row["method"]: row for row in rows if row["holes"] == hole_class}
         psnr_best = max(of["Telea"]["psnr"], of["Navier-Stokes"]["psnr"])

@@ -53,7 +53,7 @@ class Editor:
             image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size.
             mask: [H, W] bool, True in the hole.
             seed: which of the possible fills; None is the most faithful one, z = 0.
-            iterations: how often the finest pass is repeated on its own answer, as CVAE-GAN repairs.
+            iterations: how often the finest pass is run on its own answer, blurred, after CVAE-GAN's repair.
             feather: pixels into the hole over which the colours of its rim are evened out towards the
                 known ones, from all at the seam to nothing.
 

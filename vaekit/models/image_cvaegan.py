@@ -179,7 +179,7 @@ class ImageCVAEGAN(AdversarialModel):
 def _added(picture, base):
     """What a picture adds to the classical one, made about as large as a picture in -1..1.
 
-    A judge that has to find so small a difference in the picture takes ten times as long to learn.
+    A judge that has to find so small a difference in the picture takes five times as long to learn.
     """
     return 10.0 * (picture - base)
 
