@@ -102,11 +102,12 @@ def test_feature_l1_sums_layers():
         losses.feature_l1(real, fake[:1])
 
 
-def test_weighted_mean_spreads_the_weight_over_the_last_axis():
-    values = np.array([[1.0, 3.0], [10.0, 20.0], [5.0, 5.0]])
-    weight = np.array([[1.0], [0.0], [3.0]])
-    assert value(losses.weighted_mean(values, weight)) == pytest.approx((1 * 2 + 3 * 5) / 4)
-    assert value(losses.weighted_mean(values)) == pytest.approx(44 / 6)
+def test_weighted_mean_counts_examples_alike_and_spreads_the_weight_over_the_last_axis():
+    values = np.array([[[1.0, 3.0], [10.0, 20.0]], [[5.0, 5.0], [7.0, 9.0]]])
+    weight = np.array([[[3.0], [1.0]], [[0.0], [0.5]]])
+    first, second = (3 * 2 + 15) / 4, 0.5 * 8  # the second has less than a weight of 1
+    assert value(losses.weighted_mean(values, weight)) == pytest.approx((first + second) / 2)
+    assert value(losses.weighted_mean(values)) == pytest.approx(60 / 8)
     assert value(losses.weighted_mean(values, 0 * weight)) == 0.0
 
 

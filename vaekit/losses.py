@@ -141,8 +141,8 @@ def feature_l1(real, fake, mask=None):
     Args:
         real: list of tensors [N, h, w, F], one a layer.
         fake: list of tensors of the same shapes.
-        mask: [N, H, W, 1] in 0..1; each place of a layer then counts by the share of it that is masked, so
-            that the mean is over what was missing. H and W are the same multiples of h and w.
+        mask: [N, H, W, 1] in 0..1; each place of a layer then counts by the share of it that is masked, and
+            each example alike, however small its hole. H and W are the same multiples of h and w.
     """
     total = 0.0
     for r, f in zip(real, fake, strict=True):
@@ -158,15 +158,17 @@ def pool_mask(mask, like):
 
 
 def weighted_mean(values, weight=None):
-    """sum(weight * values) / sum(weight), the weight spread over the last axis; the plain mean for None.
+    """Mean over examples of sum(weight * values) / sum(weight), so that each counts alike; the plain mean for None.
 
     Args:
-        values: [..., F].
-        weight: [..., 1], not negative; 0 everywhere gives 0.
+        values: [N, ..., F].
+        weight: [N, ..., 1], not negative, spread over the last axis. An example with less than a weight of 1
+            counts by what it has.
     """
     values = ops.cast(values, "float32")
     if weight is None:
         return ops.mean(values)
     weight = ops.cast(weight, "float32")
-    total = ops.sum(ops.mean(values, axis=-1, keepdims=True) * weight)
-    return total / ops.maximum(ops.sum(weight), 1.0)
+    of_example = tuple(range(1, len(values.shape)))
+    total = ops.sum(ops.mean(values, axis=-1, keepdims=True) * weight, axis=of_example)
+    return ops.mean(total / ops.maximum(ops.sum(weight, axis=of_example), 1.0))
