@@ -3,9 +3,9 @@
 import importlib
 from pathlib import Path
 
-NAMES = ("inpaint",)
+NAMES = ("inpaint", "superres")
 """Apps that edit images: verbs of the command line."""
-TASKS = (*NAMES, "recognise")
+TASKS = (*NAMES, "recognise", "upscale")
 """What can be trained."""
 
 

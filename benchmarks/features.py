@@ -22,6 +22,8 @@ SIDE = 64
 """Side of the crops that the network looks at, in pixels."""
 SIZE = 64
 """Length of a feature."""
+FEWEST = 2 * SIZE
+"""Images from which a Frechet distance is taken."""
 
 
 class Features:

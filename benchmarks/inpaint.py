@@ -11,20 +11,18 @@ classes but the parts.
 """
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
-from features import Features
+from common import add_source, described, fit, load, write_card
+from features import FEWEST, Features
 from rich.progress import track
 
 from vaekit import images
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.bundle import CARD, find
-from vaekit.data import Holdout, holes, open_source
+from vaekit.data import holes
 from vaekit.metrics import frechet_distance, l1, psnr, ssim
 
 PARTS = {
@@ -34,8 +32,6 @@ PARTS = {
     "mouth": (0.4965, 0.758, 0.32, 0.15),
 }
 """Centre, width and height as shares of the side of a face in the wide template."""
-FEWEST = 128
-"""Images from which a Frechet distance is taken: twice as many as there are features."""
 MARGIN = 0.5
 """Of the box's sides, on each side, in the crop whose Frechet distance is taken."""
 
@@ -76,19 +72,6 @@ def methods(bundle: str, iterations: list[int]) -> dict:
         name: lambda image, mask, kind=kind: cv2.inpaint(image, mask.astype(np.uint8), 3, kind)
         for name, kind in classical.items()
     }
-
-
-def load(folder: str, holdout: str | None, side: int | None, limit: int | None) -> list[np.ndarray]:
-    """The images, [H, W, 3] uint8; of a data set only what is kept for validation."""
-    column, _, every = (holdout or "file:1").partition(":")
-    source = open_source(folder, split="validation", holdout=Holdout(column, int(every)))
-    loaded = []
-    for index in range(min(len(source), limit or len(source))):
-        image = source[index]["image"]
-        if side:
-            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        loaded.append(image)
-    return loaded
 
 
 def measure(pictures: list[np.ndarray], classes: dict, repairs: dict, features: Features) -> list[dict]:
@@ -164,16 +147,6 @@ def report(rows: list[dict]) -> dict[str, str]:
     return against
 
 
-def write_card(bundle: str, title: str, figures: dict[str, str]) -> None:
-    """Put what was measured into the bundle's card, which no checksum covers."""
-    path = find(bundle).path / CARD
-    card = json.loads(path.read_text("utf-8"))
-    card.setdefault("figures", {})[title] = figures
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(partial, path)
-
-
 def sheet(pictures: list[np.ndarray], rows: list[dict], count: int, path: Path) -> None:
     """Draw the first pictures of every class: damaged, one column a method, truth."""
     lines = []
@@ -183,24 +156,14 @@ def sheet(pictures: list[np.ndarray], rows: list[dict], count: int, path: Path) 
         for i in range(min(count, len(pictures))):
             damaged = np.where(of[0]["masks"][i][..., None], 255, pictures[i]).astype(np.uint8)
             cells = [damaged, *(row["repaired"][i] for row in of), pictures[i]]
-            lines.append(np.hstack([_fit(cell, side) for cell in cells]))
+            lines.append(np.hstack([fit(cell, side) for cell in cells]))
     images.write(path, np.vstack(lines), overwrite=True)
-
-
-def _fit(image: np.ndarray, side: int) -> np.ndarray:
-    factor = min(1.0, side / max(image.shape[:2]))
-    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    bottom, right = side - small.shape[0], side - small.shape[1]
-    return np.pad(small, ((0, bottom), (0, right), (0, 0)))
 
 
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("--holdout", help="COLUMN:EVERY, only what is kept for validation")
-    parser.add_argument("--side", type=int, help="resize to squares of so many pixels first")
-    parser.add_argument("--limit", type=int, help="only the first so many images")
+    add_source(parser)
     parser.add_argument("--holes", default="5-15,15-30,30-50,square")
     parser.add_argument("--parts", action="store_true", help="also boxes over the parts of a face")
     parser.add_argument("--iterations", default="1,5,10")
@@ -209,17 +172,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4, help="pictures a class on the sheet")
     parser.add_argument("--card", action="store_true", help="write the comparison into the bundle's card")
     arguments = parser.parse_args()
-    pictures = load(arguments.folder, arguments.holdout, arguments.side, arguments.limit)
+    pictures = load(arguments)
     classes = hole_classes(arguments.holes.split(","), arguments.parts)
     repairs = methods(arguments.bundle, [int(n) for n in arguments.iterations.split(",")])
     print(f"{len(pictures)} images of {Path(arguments.folder).name}, bundle {arguments.bundle}")
     rows = measure(pictures, classes, repairs, Features())
     figures = report(rows)
     if arguments.card:
-        split = f"validation, {arguments.holdout}" if arguments.holdout else "all"
-        size = f"{arguments.side} px" if arguments.side else "full size"
-        title = f"{Path(arguments.folder).name} ({split}), {len(pictures)} images, {size}, against the better of"
-        write_card(arguments.bundle, f"{title} cv2.inpaint's Telea and Navier-Stokes", figures)
+        title = f"{described(arguments, len(pictures))}, against the better of cv2.inpaint's Telea and Navier-Stokes"
+        write_card(arguments.bundle, title, figures)
     if arguments.picture:
         sheet(pictures, rows, arguments.rows, arguments.picture)
 

@@ -11,23 +11,29 @@ MAKE_BUNDLE = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from vaekit.apps.inpaint.exporting import exportable
+from vaekit.apps import exportable
 from vaekit.apps.inpaint.training import Inpainter
+from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import export
 keras.utils.set_random_seed(3)
-model = Inpainter(latent_dim=4, widths=(8, 8, 8, 8))
-# Untrained it would answer with the pull-push fill, whatever z is.
+models = {
+    "inpaint": Inpainter(latent_dim=4, widths=(8, 8, 8, 8)),
+    "superres": SuperResolver(latent_dim=4, widths=(8, 8, 8), width=8, depth=2),
+}
+# Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
-for variable in model.generator.trainable_variables:
-    if variable.ndim > 1:
-        variable.assign(rng.normal(0, 0.2, variable.shape))
-export(exportable(model, {"app": "inpaint", "title": "for tests"}), "inpaint", Path(sys.argv[1]))
+for name, model in models.items():
+    networks = [model.generator] if name == "inpaint" else [model.generator, model.upscaler]
+    for variable in (v for network in networks for v in network.variables):
+        if variable.ndim > 1:
+            variable.assign(rng.normal(0, 0.2 if name == "inpaint" else 0.05, variable.shape))
+    export(exportable(name)(model, {"app": name, "title": "for tests"}), name, Path(sys.argv[1]))
 """
 
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory) -> Path:
-    """A folder with one bundle, `inpaint`: a small network with random weights."""
+    """A folder with a bundle of every app: small networks with random weights."""
     folder = tmp_path_factory.mktemp("bundles")
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     subprocess.run([sys.executable, "-c", MAKE_BUNDLE, str(folder)], check=True, env=environment, capture_output=True)

@@ -7,9 +7,11 @@ import numpy as np
 from keras import ops
 
 from vaekit.apps.inpaint.training import Inpainter
+from vaekit.apps.superres.training import SuperResolver
 from vaekit.game import AdversarialModel
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.recogniser import Recogniser
+from vaekit.models.upscaler import Upscaler
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 
@@ -52,6 +54,26 @@ TABLE = [
         "recogniser",
         lambda shape: Recogniser(3, channels=shape[2], widths=(4, 8)),
         extras={"label": lambda rng, image: rng.integers(0, 2, (len(image), 3)).astype("float32")},
+    ),
+    Row(
+        "upscaler",
+        lambda shape: Upscaler(shape[2], scales=(2, 4), width=8, depth=1),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={
+            "small_2": lambda rng, image: image[:, ::2, ::2],
+            "large_2": lambda rng, image: image,
+            "small_4": lambda rng, image: image[:, ::4, ::4],
+            "large_4": lambda rng, image: image,
+        },
+    ),
+    Row(
+        "super_resolver",
+        lambda shape: SuperResolver(shape[2], scales=(2, 4), width=8, depth=1, latent_dim=4, widths=(8, 8, 8)),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={
+            "small_2": lambda rng, image: image[:, ::2, ::2],
+            "small_4": lambda rng, image: image[:, ::4, ::4],
+        },
     ),
     Row(
         "inpainter",

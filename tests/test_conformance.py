@@ -17,7 +17,10 @@ from models import TABLE, Row
 from vaekit.game import AdversarialModel
 
 
-@pytest.fixture(scope="module", params=TABLE, ids=lambda row: row.name)
+# A row's tests share what was trained, so they go to one worker.
+@pytest.fixture(
+    scope="module", params=[pytest.param(row, marks=pytest.mark.xdist_group(row.name), id=row.name) for row in TABLE]
+)
 def row(request) -> Row:
     return request.param
 

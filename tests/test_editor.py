@@ -76,11 +76,20 @@ def test_iterations_give_the_last_answer_back_as_a_hint():
         assert set(edit(image, mask, iterations=times)[36:44, 36:44].ravel()) == {round(30.6 * times)}
 
 
+def test_the_coarsest_answer_is_the_mean_of_the_picture_s_and_its_mirror_image_s():
+    def network(image, mask, hint, z):
+        return np.broadcast_to(np.linspace(0, 0.8, image.shape[2])[:, None], image.shape)
+
+    image, mask = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), bool)
+    mask[10:30, 5:60] = True
+    assert set(editor_with(network)(image, mask)[mask].ravel()) == {102}
+
+
 def test_an_iteration_is_hinted_at_without_the_detail_of_the_last():
     image = np.zeros((80, 80, 3), np.uint8)
     mask = np.zeros((80, 80), bool)
     mask[4:76, 4:76] = True
-    grain = (np.indices((80, 80)).sum(axis=0) % 2)[None, ..., None] * 0.5
+    grain = (np.indices((80, 80))[0] % 2)[None, ..., None] * 0.5
 
     def network(image, mask, hint, z):
         return np.where(hint[..., 3:] > 0, hint[..., :3], grain)

@@ -8,13 +8,15 @@ import sys
 import time
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from vaekit import images
-from vaekit.apps.inpaint.training import TASK
+from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
-from vaekit.training import restore
+from vaekit.recipe import RecipeError
+from vaekit.training import blend, restore
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +204,27 @@ def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit
     card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
     assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 12, 48, ["rendered:40"])
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
+
+
+def test_blending_moves_the_weights_by_a_share():
+    def model(value):
+        made = Inpainter(latent_dim=4, widths=(8, 8))
+        for variable in made.generator.trainable_variables:
+            variable.assign(keras.ops.full_like(variable, value))
+        return made
+
+    one = model(1.0)
+    blend(one, model(5.0), 0.25)
+    assert all(np.all(weights == 2.0) for weights in one.generator.get_weights())
+    with pytest.raises(RecipeError, match="no generator of the same shape"):
+        blend(one, Inpainter(latent_dim=4, widths=(8, 16)), 0.5)
+
+
+def test_export_blends_two_runs_and_says_so(run, vaekit, tmp_path):
+    done = vaekit("export", run, "mine", "--out", tmp_path / "bundles", "--blend", run, "--share", "0.25")
+    assert done.returncode == 0, done.stderr
+    card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
+    assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
 
 
 def test_export_of_what_is_no_run_is_told(vaekit, tmp_path):

@@ -20,7 +20,9 @@ def _vaekit() -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe (.toml), or the name of one that ships: inpaint, recognise.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe (.toml), or the name of one that ships: inpaint, superres, ...")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")] = Path("runs/run"),
     data: Annotated[
         list[str] | None,
@@ -78,16 +80,24 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     name: Annotated[str, typer.Argument(help="The bundle's name.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of bundles.")] = Path("saved_models"),
+    blend: Annotated[Path | None, typer.Option("--blend", help="Move the weights towards this run's.")] = None,
+    share: Annotated[float, typer.Option("--share", min=0, max=1, help="How far, with --blend.")] = 0.5,
 ) -> None:
     """Export a run's averaged weights as a bundle.
 
-    Example: vaekit export runs/inpaint inpaint --out saved_models
+    Examples: vaekit export runs/inpaint inpaint --out saved_models; vaekit export runs/sharp mine --blend runs/faithful
     """
     from vaekit.export import export as write
+    from vaekit.training import blend as mix
     from vaekit.training import restore
 
     model, _, card = restore(run, task)
     with model.averages():
+        if blend:
+            other, *_ = restore(blend, task)
+            with other.averages():
+                mix(model, other, share)
+            card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {run.name}"
         print(write(exportable(card["app"])(model, card), name, out))
 
 

@@ -43,9 +43,10 @@ class Exportable:
     """What an app says of its trained model.
 
     Attributes:
-        weights: what `tensor` and `serving` wear.
-        inputs: names and specs of the `tensor` signature.
-        tensor: keyword tensors -> image [N, H, W, 3] float32 in 0..1.
+        weights: what `tensors` and `serving` wear.
+        inputs: names and specs of what `tensors` take.
+        tensors: signature -> keyword tensors -> image [N, H, W, 3] float32 in 0..1; the one called "tensor" is the
+            usual one.
         serving_inputs: names and specs of `serving_default`.
         serving: keyword tensors -> {"image_bytes": [N] PNG strings, ...}.
         warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle.
@@ -54,7 +55,7 @@ class Exportable:
 
     weights: HalfWeights
     inputs: Signature
-    tensor: Callable[..., tf.Tensor]
+    tensors: dict[str, Callable[..., tf.Tensor]]
     serving_inputs: Signature
     serving: Callable[..., dict[str, tf.Tensor]]
     warmup: dict[str, tf.Tensor]
@@ -93,14 +94,17 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
 
 def _save_model(model: Exportable, path: Path) -> None:
-    tensor = tf.function(lambda **inputs: {"image": _even_of_nothing(model.tensor, inputs)})
+    def signature(tensor):
+        function = tf.function(lambda **inputs: {"image": _even_of_nothing(tensor, inputs)})
+        return function.get_concrete_function(**_named(model.inputs))
+
     serving = tf.function(model.serving)
     tf.saved_model.save(
         model.weights.module,
         str(path),
         signatures={
             "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),
-            "tensor": tensor.get_concrete_function(**_named(model.inputs)),
+            **{name: signature(tensor) for name, tensor in model.tensors.items()},
         },
     )
     shutil.rmtree(path / "assets", ignore_errors=True)
@@ -133,14 +137,15 @@ def _named(signature: Signature) -> Signature:
 
 
 def to_onnx(model: Exportable) -> bytes:
-    """The `tensor` signature as ONNX, weights stored as float16 and computed in float32."""
+    """All of `tensors` as one ONNX graph, an output each; weights stored as float16 and computed in float32."""
     import tf2onnx
 
     specs = list(_named(model.inputs).values())
 
     def call(*tensors):
-        # An ONNX value has one name in the whole graph: the answer cannot be called "image" as an input is.
-        return {"output": model.tensor(**dict(zip(model.inputs, tensors, strict=True)))}
+        # An ONNX value has one name in the whole graph: an answer cannot be called "image" as an input is.
+        inputs = dict(zip(model.inputs, tensors, strict=True))
+        return {name: tensor(**inputs) for name, tensor in model.tensors.items()}
 
     function = tf.function(call, input_signature=specs)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)

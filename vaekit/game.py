@@ -88,12 +88,9 @@ class AdversarialModel(keras.Model):
     averaged: tuple[str, ...] = ()
     frozen: dict[str, list]
 
-    def set_players(self, players: dict, rounds=None, frozen=None):
-        """Name the players, who moves together (by default all, from one forward pass), and who never does."""
-        self.players, self.frozen = players, frozen or {}
-        for networks in self.frozen.values():
-            for network in networks:
-                network.trainable = False
+    def set_players(self, players: dict, rounds=None):
+        """Name the players, and who moves together (by default all, from one forward pass)."""
+        self.players, self.frozen = players, {}
         self.rounds = tuple(rounds or (tuple(players),))
         self.seeds = keras.random.SeedGenerator(0)
         playing = [player for player in players if any(player in round_ for round_ in self.rounds)]
@@ -101,6 +98,12 @@ class AdversarialModel(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         # Its networks are functional and built, so the model is; a step never calls the model itself.
         self.built = True
+
+    def freeze(self, name: str, networks: list):
+        """Name networks that take part but never move: a run starts from one that has trained them."""
+        for network in networks:
+            network.trainable = False
+        self.frozen = {**self.frozen, name: networks}
 
     def objective(self, batch: dict, training: bool = True) -> tuple[dict, dict]:
         """Return ({player: scalar loss}, {term: scalar}) of one batch, from one forward pass."""

@@ -12,8 +12,8 @@ RuntimeName = Literal["onnx", "tensorflow"]
 class Network(Protocol):
     """A function from named float32 arrays, batch first, to one array."""
 
-    def __call__(self, **inputs: np.ndarray) -> np.ndarray:
-        """Run it."""
+    def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
+        """Run one of the bundle's signatures."""
 
 
 def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0) -> Network:
@@ -21,7 +21,7 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
 
     Args:
         bundle: from vaekit.bundle.find.
-        runtime: "onnx", or "tensorflow" for the SavedModel's `tensor` signature.
+        runtime: "onnx", or "tensorflow" for the SavedModel.
         threads: for ONNX Runtime, within one call; 0 takes all cores.
 
     Raises:
@@ -44,7 +44,14 @@ def _onnx(bundle: Bundle, threads: int) -> Network:
         session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class
         raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
-    return lambda **inputs: session.run(None, inputs)[0]
+    # A bundle may have several answers to give, one of which is asked for.
+    run_options = onnxruntime.RunOptions()
+    run_options.only_execute_path_to_fetches = True
+
+    def run(signature="tensor", /, **inputs):
+        return session.run([signature], inputs, run_options)[0]
+
+    return run
 
 
 def _tensorflow(bundle: Bundle) -> Network:
@@ -52,13 +59,11 @@ def _tensorflow(bundle: Bundle) -> Network:
 
     try:
         loaded = tf.saved_model.load(str(bundle.path))
-        signature = loaded.signatures["tensor"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"{bundle.path}: {str(error).splitlines()[0]}") from None
 
-    def run(**inputs):
-        outputs = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+    def run(signature="tensor", /, **inputs):
+        outputs = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         return outputs["image"].numpy()
 
-    run.loaded = loaded  # type: ignore[attr-defined]  # signatures hold their model weakly
     return run

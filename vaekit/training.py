@@ -187,6 +187,24 @@ def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe
     )
 
 
+def blend(model: keras.Model, other: keras.Model, share: float) -> None:
+    """Move the averaged players' weights towards another run's by a share of 0..1.
+
+    Between a faithful network and one trained on from it against a discriminator lies every compromise of the two:
+    network interpolation (Wang et al. 2018, ESRGAN, sec. 3.4).
+
+    Raises:
+        RecipeError: their networks differ in shape.
+    """
+    try:
+        for player in model.averaged:
+            for network, towards in zip(model.players[player], other.players[player], strict=True):
+                pairs = zip(network.get_weights(), towards.get_weights(), strict=True)
+                network.set_weights([(1.0 - share) * own + share * its for own, its in pairs])
+    except (KeyError, ValueError):
+        raise RecipeError(f"the run to blend with has no {player} of the same shape") from None
+
+
 def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict[str, float]:
     """Means over `steps` batches of validation: the app's figures, then losses and terms.
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from vaekit.bundle import find
+from vaekit.resample import from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
 
 COARSE = 64
@@ -70,7 +71,7 @@ class Editor:
             patch = image[window.rows, window.columns].astype(np.float32) / np.iinfo(image.dtype).max
             hole = mask[window.rows, window.columns]
             if image.shape[2] == 4:
-                fill = np.dstack([self._fill(patch[..., :3], hole, z, iterations), _alpha(patch[..., 3], hole)])
+                fill = np.dstack([self._fill(patch[..., :3], hole, z, iterations), from_nearest(patch[..., 3], ~hole)])
             else:
                 fill = self._fill(patch, hole, z, iterations)
             if feather:
@@ -90,8 +91,13 @@ class Editor:
                 if guess is not None and turn:
                     # As coarse as the guesses that the network was trained to refine: what it added would else add up.
                     guess = cv2.resize(guess, (-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA)
-                hint = None if guess is None else cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC)
-                guess = self._pass(small, small_hole, hint, z)
+                if guess is None:
+                    # What holds of a picture holds of its mirror image: the mean of both answers errs less.
+                    mirrored = self._pass(small[:, ::-1], small_hole[:, ::-1], None, z)[:, ::-1]
+                    guess = (self._pass(small, small_hole, None, z) + mirrored) / 2
+                else:
+                    hint = cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC)
+                    guess = self._pass(small, small_hole, hint, z)
         assert guess is not None
         return guess
 
@@ -221,14 +227,6 @@ def even_out(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, depth: float
     )
     fade = np.clip(1.0 - (distance - 1.0) / depth, 0.0, 1.0)[..., None]
     return np.where(hole[..., None], fill + fade * shift, fill)
-
-
-def _alpha(alpha: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The opacity [H, W], in the hole that of the nearest known pixel."""
-    _, labels = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    by_label = np.zeros(labels.max() + 1, alpha.dtype)
-    by_label[labels[~hole]] = alpha[~hole]
-    return by_label[labels]
 
 
 @dataclass(frozen=True)

@@ -46,17 +46,24 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
             tf.maximum(0.0, tf.math.ceil(tf.math.log(longest / (1.25 * COARSE)) / math.log(2.0))), tf.int32
         )
 
-        def finer(level, guess):
+        def seen(level):
             at = -(-size // tf.bitwise.left_shift(1, level))
             known = tf.image.resize(1.0 - mask, at, "area")
             colours = tf.image.resize(image * (1.0 - mask), at, "area") / tf.maximum(known, 1e-3)
-            hint = tf.clip_by_value(tf.image.resize(guess, at, "bicubic"), 0.0, 1.0)
-            guessed = tf.ones_like(known) * tf.cast(level < halvings, tf.float32)
-            return level - 1, _whole(tensor, colours, tf.cast(known < 0.5, tf.float32), hint, guessed, z)
+            return colours, tf.cast(known < 0.5, tf.float32)
 
-        start = (halvings, tf.zeros((1, 1, 1, 3)))
+        def coarsest():
+            colours, hole = (tf.concat([x, x[:, :, ::-1]], axis=0) for x in seen(halvings))
+            answers = _whole(tensor, colours, hole, None, tf.repeat(z, 2, axis=0))
+            return (answers[:1] + answers[1:, :, ::-1]) / 2.0
+
+        def finer(level, guess):
+            colours, hole = seen(level)
+            hint = tf.clip_by_value(tf.image.resize(guess, tf.shape(hole)[1:3], "bicubic"), 0.0, 1.0)
+            return level - 1, _whole(tensor, colours, hole, hint, z)
+
         free = (tf.TensorShape(()), tf.TensorShape((1, None, None, 3)))
-        _, filled = tf.while_loop(lambda level, _: level >= 0, finer, start, free)
+        _, filled = tf.while_loop(lambda level, _: level >= 0, finer, (halvings - 1, coarsest()), free)
         return encode_image(tf.where(mask > 0, filled, image)[0])
 
     def serving(image_bytes, mask_bytes, seed):
@@ -66,7 +73,7 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
     return Exportable(
         weights=weights,
         inputs=inputs,
-        tensor=tensor,
+        tensors={"tensor": tensor},
         serving_inputs={
             "image_bytes": tf.TensorSpec((None,), tf.string),
             "mask_bytes": tf.TensorSpec((None,), tf.string),
@@ -82,12 +89,15 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
     )
 
 
-def _whole(tensor, image, mask, guess, guessed, z):
-    """Run the network over a picture of any size: padded to what its strides divide."""
+def _whole(tensor, image, mask, guess, z):
+    """Run the network over pictures of any size, with a guess or None: padded to what its strides divide."""
     size = tf.shape(image)[1:3]
     extra = (-size) % 16
     pads = [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]]
-    image, hint = tf.pad(image, pads), tf.pad(tf.concat([guess, guessed], axis=-1), pads)
+    hint = tf.zeros_like(tf.concat([image, mask], axis=-1))
+    if guess is not None:
+        hint = tf.concat([guess, tf.ones_like(mask)], axis=-1)
+    image, hint = tf.pad(image, pads), tf.pad(hint, pads)
     # The padding is unknown too, so it is filled rather than taken for black.
     mask = tf.pad(mask, pads, constant_values=1.0)
     return tensor(image, mask, hint, z)[:, : size[0], : size[1]]

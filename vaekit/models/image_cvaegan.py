@@ -30,6 +30,7 @@ class ImageCVAEGAN(AdversarialModel):
         condition_channels: channels of the condition.
         latent_dim: size of z.
         widths: channels of the U-Net's levels.
+        attention: whether far parts of a picture inform each other.
         pixel: weight of the L1 distance, counted where something was missing.
         feature: weight of the pairwise features of the discriminator, the learned similarity Dis_l.
         recognised: weight of the pairwise features of the recogniser.
@@ -43,7 +44,7 @@ class ImageCVAEGAN(AdversarialModel):
     terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
     _config = (
-        "channels", "condition_channels", "latent_dim", "widths",
+        "channels", "condition_channels", "latent_dim", "widths", "attention",
         "pixel", "feature", "recognised", "attributes", "center", "adversarial", "kl", "prior_pixel",
     )  # fmt: skip
 
@@ -53,6 +54,7 @@ class ImageCVAEGAN(AdversarialModel):
         condition_channels=5,
         latent_dim=16,
         widths=(32, 64, 96, 160),
+        attention=True,
         pixel=10.0,
         feature=4.0,
         recognised=0.0,
@@ -65,13 +67,13 @@ class ImageCVAEGAN(AdversarialModel):
     ):
         super().__init__(**kwargs)
         self.channels, self.condition_channels = channels, condition_channels
-        self.latent_dim, self.widths = latent_dim, tuple(widths)
+        self.latent_dim, self.widths, self.attention = latent_dim, tuple(widths), attention
         self.pixel, self.feature, self.center = pixel, feature, center
         self.adversarial, self.kl, self.prior_pixel = adversarial, kl, prior_pixel
         self.recognised, self.attributes = recognised, attributes
         # === Networks ===
         self.encoder = picture_encoder(channels + condition_channels, latent_dim)
-        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths)
+        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths, attention)
         players = {"encoder": [self.encoder], "generator": [self.generator]}
         self.judged = bool(feature or center or adversarial)
         if self.judged:
@@ -82,12 +84,12 @@ class ImageCVAEGAN(AdversarialModel):
             self.fake_center.build(feature_shape)
             players["discriminator"] = [self.discriminator]
             self.terms += ("feature", "zero_feature", "center", "adversarial")
-        frozen = {}
         if recognised:
             self.recogniser = recogniser(channels, attributes)
             self.terms += ("recognised",)
-            frozen["recogniser"] = [self.recogniser]
-        self.set_players(players, frozen=frozen)
+        self.set_players(players)
+        if recognised:
+            self.freeze("recogniser", [self.recogniser])
 
     def given(self, batch):
         """What is known: (condition [N, H, W, K], base [N, H, W, C], missing [N, H, W, 1] in 0..1)."""
@@ -124,11 +126,9 @@ class ImageCVAEGAN(AdversarialModel):
         terms = {"kl": l_kl, "pixel": l_pixel, "zero_pixel": l_zero_pixel, "prior_pixel": l_prior_pixel}
         of = {"encoder": self.kl * l_kl + self.pixel * l_pixel, "generator": faithful}
         if self.recognised:
-            both = ops.concatenate([x[:prior], x_rec, x_free[:zeros]])
-            features = self.recogniser(both, training=False)["layers"]
-            terms["recognised"] = losses.feature_l1(
-                [f[:prior] for f in features], [f[prior:] for f in features], missing[:prior]
-            )
+            true = self.recogniser(x[:prior], training=False)["layers"]
+            found = self.recogniser(ops.concatenate([x_rec, x_free[:zeros]]), training=False)["layers"]
+            terms["recognised"] = losses.feature_l1(true, found, missing[:prior])
             of = {player: loss + self.recognised * terms["recognised"] for player, loss in of.items()}
         if not self.judged:
             return of, terms

@@ -6,12 +6,15 @@ from keras import layers
 from vaekit.networks.blocks import SelfAttention, residual_block
 
 
-def residual_unet(channels: int, out_channels: int, latent_dim: int, widths=(32, 64, 96, 160)) -> keras.Model:
+def residual_unet(
+    channels: int, out_channels: int, latent_dim: int, widths=(32, 64, 96, 160), attention: bool = True
+) -> keras.Model:
     """Map (condition [N, H, W, channels], z [N, latent_dim]) to a residual [N, H, W, out_channels].
 
     H and W are free, in multiples of 2 ** len(widths). The first layer strides, so that no convolution
     runs at full size, and the first level, where a block costs most and sees least, has one of them a side;
-    the last layer starts at zero, so that an untrained network answers 0.
+    the last layer starts at zero, so that an untrained network answers 0. Without `attention` an answer depends
+    on its surroundings alone, so that tiles of a picture can be answered one by one.
     """
     condition = layers.Input((None, None, channels), name="condition")
     z = layers.Input((latent_dim,), name="z")
@@ -28,7 +31,7 @@ def residual_unet(channels: int, out_channels: int, latent_dim: int, widths=(32,
         x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(width, 1)(x))
         x = layers.Conv2D(width, 1)(layers.Concatenate()([x, skips[level]]))
         x = residual_block(x, z)
-        if level == len(widths) - 2:
+        if attention and level == len(widths) - 2:
             x = SelfAttention(width // 2)(x)
         for _ in range(2 if level > 0 else 0):
             x = residual_block(x, z)

@@ -1,0 +1,68 @@
+"""`vaekit superres`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaekit import options
+
+
+def superres(
+    inputs: options.Inputs,
+    scale: Annotated[
+        float, typer.Option("--scale", "-s", min=1, max=4, help="How many times larger; 2, 3 and 4 are exact.")
+    ] = 4,
+    detail: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="From 0, the least erroneous enlargement, to 1, as sharp as photos are."),
+    ] = 0.5,
+    output: options.Output = None,
+    overwrite: options.Overwrite = False,
+    recursive: options.Recursive = False,
+    samples: Annotated[int, typer.Option(min=1, max=100, help="Write so many different enlargements, _1, _2, ...")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Which of the possible details; without it, the likeliest.")
+    ] = None,
+    json: options.Json = False,
+    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    bundle: options.Bundle = "superres",
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+) -> None:
+    """Enlarge photos.
+
+    Examples:
+
+      vaekit superres photo.jpg --scale 4
+
+      vaekit superres photos/ --scale 2 -o large/ --recursive
+
+      vaekit superres scan.png --detail 0
+
+      vaekit superres face.png --detail 1 --samples 4
+    """
+    from vaekit import batch, images
+    from vaekit.apps.superres.editor import Editor
+    from vaekit.errors import UserError
+
+    if scale == 1:
+        raise UserError("--scale 1 would leave everything as it is: name a scale above 1")
+    todo = batch.find_inputs(inputs, "superres", recursive=recursive)
+    targets = batch.Outputs(todo, output, "superres", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
+    editor = Editor(bundle, runtime=runtime.value)
+
+    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+        picture = images.read(item.path, max_pixels=max_pixels)
+        height, width = (round(scale * side) for side in picture.pixels.shape[:2])
+        if height * width > max_pixels:
+            raise images.ImageError(
+                f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
+            )
+        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)), samples, overwrite=overwrite)
+        for number, path in enumerate(paths):
+            drawn = (seed or 0) + number if samples > 1 else seed
+            enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
+            images.write(path, enlarged, like=picture, overwrite=overwrite)
+        return paths, picture.notes
+
+    raise typer.Exit(batch.run("superres", todo, edit, as_json=json))

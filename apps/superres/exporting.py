@@ -1,0 +1,79 @@
+"""What of a trained SuperResolver goes into a bundle."""
+
+import functools
+
+import tensorflow as tf
+
+from vaekit.apps.superres.editor import STRIDE, signature
+from vaekit.apps.superres.training import SuperResolver
+from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+
+LARGEST = 1024
+"""Longest side that `serving_default` takes: it enlarges a picture whole, the editor works in tiles."""
+
+
+def exportable(model: SuperResolver, card: dict) -> Exportable:
+    """Signatures `tensor` (the bare network) and `serving_default` (files in, PNG out)."""
+    weights = HalfWeights([model.upscaler, model.generator])
+    inputs = {
+        "image": tf.TensorSpec((None, None, None, 3), tf.float32),
+        "detail": tf.TensorSpec((None,), tf.float32),
+        "z": tf.TensorSpec((None, model.latent_dim), tf.float32),
+    }
+
+    def tensor(factor):
+        @tf.function(input_signature=[*inputs.values()])  # one graph that the signatures share
+        def answer(image, detail, z):
+            with weights.worn():
+                return model.detailed(image, factor, z, detail)
+
+        return answer
+
+    by_scale = {factor: tensor(factor) for factor in model.scales}
+
+    def one(arguments):
+        image_bytes, scale, detail, seed = arguments
+        image = decode_image(image_bytes, 3)
+        size = tf.shape(image)[:2]
+        checks = [
+            tf.debugging.assert_less_equal(tf.reduce_max(size), LARGEST, f"image larger than {LARGEST} pixels"),
+            tf.debugging.Assert(tf.reduce_any(scale == model.scales), ["scale is none of", model.scales]),
+        ]
+        with tf.control_dependencies(checks):
+            image = image[None]
+        noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([seed, 0]))
+        z = tf.where(seed == 0, tf.zeros_like(noise), noise)
+        extra = (-size) % STRIDE
+        padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
+        branches = [functools.partial(answer, padded, detail[None], z) for answer in by_scale.values()]
+        answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)[
+            :, : scale * size[0], : scale * size[1]
+        ]
+        # As the editor: what the detail has changed of the small picture is taken back.
+        shrunk = tf.image.resize(answer, size, "bicubic", antialias=True)
+        answer += tf.image.resize(image - shrunk, scale * size, "bicubic")
+        return encode_image(answer[0])
+
+    def serving(image_bytes, scale, detail, seed):
+        spec = tf.TensorSpec((), tf.string)
+        return {"image_bytes": tf.map_fn(one, (image_bytes, scale, detail, seed), fn_output_signature=spec)}
+
+    return Exportable(
+        weights=weights,
+        inputs=inputs,
+        tensors={signature(factor): answer for factor, answer in by_scale.items()},
+        serving_inputs={
+            "image_bytes": tf.TensorSpec((None,), tf.string),
+            "scale": tf.TensorSpec((None,), tf.int32),
+            "detail": tf.TensorSpec((None,), tf.float32),
+            "seed": tf.TensorSpec((None,), tf.int32),
+        },
+        serving=serving,
+        warmup={
+            "image_bytes": encode_image(tf.fill((64, 64, 3), 0.5))[None],
+            "scale": tf.constant([4]),
+            "detail": tf.constant([0.5]),
+            "seed": tf.zeros(1, tf.int32),
+        },
+        card={**card, "latent_dim": model.latent_dim},
+    )

@@ -1,0 +1,107 @@
+"""Training side of super-resolution: the model, and what it adds to the faithful enlargement."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from vaekit.apps.upscale.training import SCALES, crop, shrink
+from vaekit.metrics import psnr
+from vaekit.models.image_cvaegan import ImageCVAEGAN
+from vaekit.networks.upscaler import enlarge, residual_upscaler
+from vaekit.training import Task
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class SuperResolver(ImageCVAEGAN):
+    """CVAE-GAN whose condition is a small picture; it answers with the detail that its enlargement lacks.
+
+    The learned similarity Dis_l takes the place of VGG in SRGAN's content loss (Ledig et al. 2017). The least
+    erroneous enlargement is a trained network's that does not move, so that `detail` can scale what is added.
+    A batch holds "image" [N, H, W, C] and, for every scale s, "small_s" [N, H / s, W / s, C], all in 0..1; each
+    example is enlarged by one of the scales in turn, so N is a multiple of their number.
+
+    Args:
+        scales: what it enlarges by.
+        width: channels of the faithful network's body.
+        depth: residual blocks of the faithful network's body.
+        **kwargs: as ImageCVAEGAN.
+    """
+
+    def __init__(self, channels=3, scales=SCALES, width=48, depth=8, **kwargs):
+        kwargs = {"condition_channels": channels + 1, "attention": False, **kwargs}
+        super().__init__(channels=channels, **kwargs)
+        self.scales, self.width, self.depth = tuple(scales), width, depth
+        self.upscaler = residual_upscaler(channels, self.scales, width, depth)
+        self.freeze("upscaler", [self.upscaler])
+
+    def given(self, batch):
+        """The faithful enlargement and its scale; the enlargement; that detail is missing everywhere."""
+        count = len(self.scales)
+        bases = [self.faithful(batch[f"small_{s}"][i::count], s) for i, s in enumerate(self.scales)]
+        conditions = [self.condition(base, s) for base, s in zip(bases, self.scales, strict=True)]
+        base = _in_turn(bases)
+        return _in_turn(conditions), base, ops.ones_like(base[..., :1])
+
+    def faithful(self, small, scale):
+        """The enlargement [N, s * h, s * w, C] of least error, in 0..1."""
+        small = ops.cast(small, "float32")
+        residual = self.upscaler(small, training=False)[self.scales.index(scale)]
+        return ops.clip(enlarge(small, scale) + residual, 0.0, 1.0)
+
+    def condition(self, base, scale):
+        """What the generator is told: the faithful enlargement, and how far it was enlarged."""
+        return ops.concatenate([2.0 * base - 1.0, ops.full_like(base[..., :1], scale / 4.0)], axis=-1)
+
+    def detailed(self, small, scale, z, detail):
+        """The enlargement with a share `detail` [N] in 0..1 of the detail that z [N, latent_dim] picks, added."""
+        base = self.faithful(small, scale)
+        added = self.generator([self.condition(base, scale), z], training=False)
+        return ops.clip(base + detail[:, None, None, None] * added, 0.0, 1.0)
+
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), "scales": self.scales, "width": self.width, "depth": self.depth}
+
+
+def _in_turn(parts):
+    """[[N / K, ...]] * K -> [N, ...], one of each part in turn."""
+    shape = ops.shape(parts[0])
+    return ops.reshape(ops.stack(parts, axis=1), (len(parts) * shape[0], *shape[1:]))
+
+
+def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A crop "image" [H, W, 3] and, for every scale s, "small_s" [H / s, W / s, 3]; float32 in 0..1."""
+    image = crop(item["image"], shape, rng)
+    return {"image": image, **{f"small_{s}": shrink(image, s) for s in SCALES}}
+
+
+def _answers(model: SuperResolver, batch: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The faithful enlargements and the likeliest detailed ones, [N, H, W, C]."""
+    batch = {key: np.asarray(value) for key, value in batch.items()}
+    z = np.zeros((len(batch["image"]), model.latent_dim), np.float32)
+    _, base, _ = model.given(batch)
+    return ops.convert_to_numpy(base), ops.convert_to_numpy(model.answer(batch, z))
+
+
+def measure(model: SuperResolver, batch: dict) -> dict[str, np.ndarray]:
+    """PSNR over all channels, dB, and mean gradient over the true one's, of both answers; [N]."""
+    truth = np.asarray(batch["image"])
+    found = {}
+    for name, answer in zip(("faithful", "detailed"), _answers(model, batch), strict=True):
+        found[f"{name}_psnr"] = np.array([psnr(picture, true) for picture, true in zip(answer, truth, strict=True)])
+        found[f"{name}_gradient"] = _gradient(answer) / np.maximum(_gradient(truth), 1e-3)
+    return found
+
+
+def _gradient(pictures: np.ndarray) -> np.ndarray:
+    return sum(np.abs(np.diff(pictures, axis=axis)).mean(axis=(1, 2, 3)) for axis in (1, 2))
+
+
+def preview(model: SuperResolver, batch: dict) -> np.ndarray:
+    """Rows of: faithful, detailed, truth; uint8 [rows * H, 3 * W, 3]."""
+    columns = [*_answers(model, batch), np.asarray(batch["image"])]
+    sheet = np.concatenate([np.concatenate(list(column[:9]), axis=0) for column in columns], axis=1)
+    return np.round(255.0 * np.clip(sheet, 0.0, 1.0)).astype(np.uint8)
+
+
+TASK = Task(SuperResolver, example, measure, preview)

@@ -1,0 +1,1 @@
+"""The faithful half of super-resolution, trained by itself."""

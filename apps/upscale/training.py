@@ -1,0 +1,71 @@
+"""Training side of the faithful enlargement: large crops, and what antialiased bicubic shrinking leaves of them."""
+
+import numpy as np
+from keras import ops
+
+from vaekit.data import to_unit
+from vaekit.metrics import psnr
+from vaekit.models.upscaler import Upscaler
+from vaekit.networks.upscaler import enlarge
+from vaekit.resample import bicubic
+from vaekit.training import Task
+
+SCALES = (2, 3, 4)
+
+
+def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """For every scale s a crop "large_s" [s * H, s * W, 3] and its bicubic "small_s" [H, W, 3]; float32 in 0..1.
+
+    Crops are turned and mirrored by whole quarters alone and never resampled: what is to be learned is what their
+    pixels look like.
+    """
+    found = {}
+    for s in SCALES:
+        found[f"large_{s}"] = crop(item["image"], (s * shape[0], s * shape[1]), rng)
+        found[f"small_{s}"] = shrink(found[f"large_{s}"], s)
+    return found
+
+
+def crop(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A crop [H, W, 3] of an image, uint8, turned by quarters and mirrored; float32 in 0..1."""
+    image = at_least(image, shape)
+    y, x = (rng.integers(0, a - b + 1) for a, b in zip(image.shape, shape, strict=False))
+    part = image[y : y + shape[0], x : x + shape[1]]
+    if shape[0] == shape[1]:
+        part = np.rot90(part, int(rng.integers(4)))
+    return to_unit(part[:, ::-1] if rng.random() < 0.5 else part)
+
+
+def shrink(large: np.ndarray, scale: int) -> np.ndarray:
+    """The bicubic small picture of one in 0..1, rounded to 8 bits as a file would be."""
+    small = bicubic(large, (large.shape[0] // scale, large.shape[1] // scale))
+    return np.clip(np.round(255.0 * small), 0, 255) / np.float32(255.0)
+
+
+def at_least(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The image, mirrored beyond its bottom and its right until it has `shape`."""
+    extra = [max(b - a, 0) for a, b in zip(image.shape, shape, strict=False)]
+    return np.pad(image, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="symmetric") if any(extra) else image
+
+
+def measure(model: Upscaler, batch: dict) -> dict[str, np.ndarray]:
+    """PSNR of every scale over all channels, and of bicubic enlargement; dB, [N]."""
+    found = {}
+    for s in model.scales:
+        small, large = np.asarray(batch[f"small_{s}"]), np.asarray(batch[f"large_{s}"])
+        for name, answer in (("psnr", model.answer(small, s)), ("bicubic", enlarge(ops.convert_to_tensor(small), s))):
+            rows = zip(np.clip(ops.convert_to_numpy(answer), 0.0, 1.0), large, strict=True)
+            found[f"{name}_x{s}"] = np.array([psnr(picture, truth) for picture, truth in rows])
+    return found
+
+
+def preview(model: Upscaler, batch: dict) -> np.ndarray:
+    """Rows of: the smallest picture's bicubic enlargement, the model's, truth; uint8 [rows * H, 3 * W, 3]."""
+    s = model.scales[-1]
+    small, large = (np.asarray(batch[f"{key}_{s}"][:8]) for key in ("small", "large"))
+    columns = [enlarge(ops.convert_to_tensor(small), s), model.answer(small, s), large]
+    stacked = [np.concatenate(list(ops.convert_to_numpy(column)), axis=0) for column in columns]
+    return np.round(255.0 * np.clip(np.concatenate(stacked, axis=1), 0.0, 1.0)).astype(np.uint8)
+
+
+TASK = Task(Upscaler, example, measure, preview)

@@ -1,0 +1,208 @@
+"""`vaekit superres`: the editor, with networks whose answer is known and with a bundle, and the command."""
+
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from vaekit import images
+from vaekit.apps.superres import editor as module
+from vaekit.apps.superres.editor import Editor, tiles
+from vaekit.resample import bicubic
+
+
+def smooth(shape=(60, 44, 3), dtype=np.uint8, seed=0):
+    """A picture with edges and slopes."""
+    small = np.random.default_rng(seed).uniform(size=(9, 7, shape[2])).astype(np.float32)
+    large = cv2.resize(small, shape[1::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    return np.rint(large * np.iinfo(dtype).max).astype(dtype)
+
+
+def editor_with(network) -> Editor:
+    made = object.__new__(Editor)
+    made.latent_dim, made.network = 4, network
+    return made
+
+
+def repeating(signature, image, detail, z):
+    """Every pixel becomes a square."""
+    factor = {"tensor_x2": 2, "tensor_x3": 3, "tensor": 4}[signature]
+    assert image.shape[1] % 8 == image.shape[2] % 8 == 0
+    return image.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+@pytest.fixture(scope="module")
+def editor(bundles):
+    return Editor(str(bundles / "superres"))
+
+
+@pytest.mark.parametrize("shape", [(600, 300), (257, 1), (256, 512)])
+def test_tiles_keep_every_pixel_once_and_see_round_it(shape):
+    kept = np.zeros(shape, int)
+    for tile in tiles(*shape):
+        own = tile.target(1)
+        kept[own] += 1
+        seen = np.zeros(shape, bool)
+        seen[tile.seen] = True
+        around = tuple(slice(max(s.start - module.RIM, 0), s.stop + module.RIM) for s in own)
+        assert seen[around].all()
+        assert seen.sum() == seen[around].sum()
+    np.testing.assert_array_equal(kept, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_flat_parts_stay_as_they_are_at_any_size(dtype, scale):
+    most = np.iinfo(dtype).max
+    image = np.full((300, 13, 3), most // 3, dtype)
+    image[:, :, 0] = most
+    enlarged = editor_with(repeating)(image, scale)
+    assert enlarged.dtype == dtype
+    np.testing.assert_array_equal(enlarged, image.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+def test_a_tiled_picture_is_the_whole_one(editor, monkeypatch):
+    image = smooth((200, 150, 3))
+    for scale in (2, 3, 4):
+        whole = editor(image, scale, detail=1.0)
+        monkeypatch.setattr(module, "TILE", 64)
+        tiled = editor(image, scale, detail=1.0)
+        monkeypatch.undo()
+        assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+@pytest.mark.parametrize("detail", [0.0, 1.0])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shrinking_gives_the_small_picture_back(editor, scale, detail):
+    image = smooth()
+    enlarged = editor(image, scale, detail=detail)
+    assert np.abs(bicubic(enlarged, image.shape[:2]) - image).mean() < 1.5
+
+
+def test_a_scale_between_is_averaged_from_the_next_larger(editor):
+    image = smooth((40, 31, 3))
+    enlarged = editor(image, 2.5)
+    assert enlarged.shape == (100, 78, 3)
+    expected = cv2.resize(editor(image, 3), (78, 100), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(enlarged, expected)
+
+
+def test_no_detail_is_the_same_for_every_seed_and_detail_is_not(editor):
+    image = smooth()
+    np.testing.assert_array_equal(editor(image, 2, detail=0, seed=1), editor(image, 2, detail=0, seed=2))
+    assert np.any(editor(image, 2, detail=1, seed=1) != editor(image, 2, detail=1, seed=2))
+    np.testing.assert_array_equal(editor(image, 2, seed=5), editor(image, 2, seed=5))
+
+
+def test_hidden_colours_do_not_bleed_into_seen_ones():
+    image = np.full((32, 32, 4), 255, np.uint8)
+    image[:, 16:] = [0, 255, 0, 0]  # a green that is not seen
+    image[:, :16, :3] = [200, 100, 50]
+    enlarged = editor_with(repeating)(image, 2)
+    assert enlarged.shape == (64, 64, 4)
+    seen = enlarged[..., 3] > 127
+    assert seen.sum() == 64 * 32
+    assert np.abs(enlarged[..., :3][seen].astype(int) - [200, 100, 50]).max() <= 2
+
+
+def test_both_runtimes_give_the_same_picture(bundles, editor):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("opens the SavedModel")
+    other = Editor(str(bundles / "superres"), runtime="tensorflow")
+    for scale in (2, 3, 4):
+        first, second = editor(smooth(), scale), other(smooth(), scale)
+        assert np.abs(first.astype(int) - second).max() <= 2
+
+
+def test_the_served_picture_is_the_editors(bundles, editor):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("opens the SavedModel")
+    import tensorflow as tf
+
+    from vaekit.bundle import find
+
+    served = tf.saved_model.load(str(find(str(bundles / "superres")).path)).signatures["serving_default"]
+    pictures = [smooth((64, 48, 3)), smooth((40, 72, 3), seed=1)]
+    answers = served(
+        image_bytes=tf.constant([images.encode(p, ".png") for p in pictures]),
+        scale=tf.constant([4, 3]),
+        detail=tf.constant([1.0, 0.0]),
+        seed=tf.constant([0, 7]),
+    )["image_bytes"].numpy()
+    for answer, picture, scale, detail in zip(answers, pictures, (4, 3), (1.0, 0.0), strict=True):
+        found = tf.io.decode_png(answer).numpy().astype(int)
+        expected = editor(picture, scale, detail=detail)
+        inside = slice(2 * scale, -2 * scale)  # bicubic shrinking differs at the border
+        assert np.abs(found - expected)[inside, inside].max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("image", "scale", "detail", "said"),
+    [
+        (np.zeros((4, 4), np.uint8), 2, 0, "HxWx3"),
+        (np.zeros((4, 4, 3), np.float32), 2, 0, "float32"),
+        (np.zeros((4, 4, 3), np.uint8), 1, 0, "scale"),
+        (np.zeros((4, 4, 3), np.uint8), 5, 0, "scale"),
+        (np.zeros((4, 4, 3), np.uint8), 2, 1.5, "detail"),
+    ],
+)
+def test_what_does_not_fit_is_refused(image, scale, detail, said):
+    with pytest.raises(ValueError, match=said):
+        editor_with(repeating)(image, scale, detail=detail)
+
+
+# --- The command ---
+
+
+@pytest.fixture
+def here(tmp_path):
+    """photo.png."""
+    images.write(tmp_path / "photo.png", smooth())
+    return tmp_path
+
+
+def test_a_file_beside_the_input(here, vaekit, editor):
+    done = vaekit("superres", "photo.png", "--scale", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("superres: 1 done (photo_superres.png) in ")
+    np.testing.assert_array_equal(images.read(here / "photo_superres.png").pixels, editor(smooth(), 2))
+
+
+def test_a_folder_and_json(here, vaekit):
+    (here / "in" / "deep").mkdir(parents=True)
+    images.write(here / "in" / "a.png", smooth((20, 30, 3), np.uint16))
+    images.write(here / "in" / "deep" / "b.png", smooth((20, 30, 4)))
+    (here / "in" / "c.png").write_bytes(b"no image")
+    done = vaekit("superres", "in", "-o", "out", "--recursive", "--json")
+    assert done.returncode == 1
+    assert "c.png" in done.stderr
+    assert len(json.loads(done.stdout)["done"]) == 2
+    deep, alpha = images.read(here / "out" / "a.png").pixels, images.read(here / "out" / "deep" / "b.png").pixels
+    assert (deep.shape, deep.dtype) == ((80, 120, 3), np.uint16)
+    assert (alpha.shape, alpha.dtype) == ((80, 120, 4), np.uint8)
+
+
+def test_samples_differ_and_are_numbered(here, vaekit):
+    done = vaekit("superres", "photo.png", "--samples", "2", "--seed", "3", "--detail", "1", "--scale", "2")
+    assert done.returncode == 0
+    first, second = (images.read(here / f"photo_superres_{n}.png").pixels for n in (1, 2))
+    assert np.any(first != second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--scale", "1"), 2, "above 1"),
+        (("--scale", "9"), 2, "--scale"),
+        (("--detail", "2"), 2, "--detail"),
+        (("--max-pixels", "3000"), 1, "would be 176x240"),
+        (("--bundle", "nowhere"), 3, "nowhere"),
+    ],
+)
+def test_bad_wishes_are_one_clear_line(here, vaekit, arguments, status, said):
+    done = vaekit("superres", "photo.png", *arguments)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert not (here / "photo_superres.png").exists()
