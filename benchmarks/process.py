@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from vaekit import images
+from vaekit.bundle import installed
 
 VAEKIT = [sys.executable, "-m", "vaekit"]
 
@@ -74,7 +75,8 @@ def memory(folder: Path) -> None:
     print(f"\n{'process':44} {'peak MB':>8} {'seconds':>8}")
     large, mask, small = (str(folder / name) for name in ("large.png", "largemask.png", "small.png"))
     peak("vaekit inpaint, 24 megapixels, three holes", [*VAEKIT, "inpaint", large, "--mask", mask])
-    peak("vaekit superres, to 100 megapixels", [*VAEKIT, "superres", small, "--scale", "4"])
+    if any(bundle.name == "superres" for bundle in installed()):
+        peak("vaekit superres, to 100 megapixels", [*VAEKIT, "superres", small, "--scale", "4"])
 
 
 def peak(name: str, command: list[str]) -> None:
