@@ -10,7 +10,9 @@ import pytest
 from vaekit import images
 from vaekit.apps.superres import editor as module
 from vaekit.apps.superres.editor import Editor, tiles
+from vaekit.bundle import BundleError, find
 from vaekit.resample import bicubic
+from vaekit.runtime import open_network
 
 
 def smooth(shape=(60, 44, 3), dtype=np.uint8, seed=0):
@@ -121,8 +123,6 @@ def test_the_served_picture_is_the_editors(bundles, editor):
         pytest.skip("opens the SavedModel")
     import tensorflow as tf
 
-    from vaekit.bundle import find
-
     served = tf.saved_model.load(str(find(str(bundles / "superres")).path)).signatures["serving_default"]
     pictures = [smooth((64, 48, 3)), smooth((40, 72, 3), seed=1)]
     answers = served(
@@ -136,6 +136,14 @@ def test_the_served_picture_is_the_editors(bundles, editor):
         expected = editor(picture, scale, detail=detail)
         inside = slice(2 * scale, -2 * scale)  # bicubic shrinking differs at the border
         assert np.abs(found - expected)[inside, inside].max() <= 2
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tensorflow"])
+def test_a_signature_that_a_bundle_lacks_is_named(bundles, runtime):
+    if runtime == keras.backend.backend() or runtime == "onnx":
+        network = open_network(find(str(bundles / "inpaint")), runtime)
+        with pytest.raises(BundleError, match="no signature tensor_x2"):
+            network("tensor_x2", image=np.zeros((1, 8, 8, 3), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +207,7 @@ def test_samples_differ_and_are_numbered(here, vaekit):
         (("--detail", "2"), 2, "--detail"),
         (("--max-pixels", "3000"), 1, "would be 176x240"),
         (("--bundle", "nowhere"), 3, "nowhere"),
+        (("--bundle", "inpaint"), 3, "a bundle of inpaint, not of superres"),
     ],
 )
 def test_bad_wishes_are_one_clear_line(here, vaekit, arguments, status, said):

@@ -75,12 +75,19 @@ def folders() -> list[Path]:
     return named + installed
 
 
-def find(name: str, version: int | None = None) -> Bundle:
+def find(name: str, version: int | None = None, app: str | None = None) -> Bundle:
     """Open a bundle by its name, or by the path of its folder (with or without a version).
 
     Raises:
-        BundleError: there is none, or its card cannot be read.
+        BundleError: there is none, its card cannot be read, or it is not one of `app`, where that is named.
     """
+    found = _find(name, version)
+    if app is not None and found.card.get("app") != app:
+        raise BundleError(f"{found.path}: a bundle of {found.card.get('app')}, not of {app}")
+    return found
+
+
+def _find(name: str, version: int | None) -> Bundle:
     direct = Path(name)
     if (direct / CARD).is_file():
         return _open(direct)

@@ -47,8 +47,11 @@ def _onnx(bundle: Bundle, threads: int) -> Network:
     # A bundle may have several answers to give, one of which is asked for.
     run_options = onnxruntime.RunOptions()
     run_options.only_execute_path_to_fetches = True
+    signatures = {output.name for output in session.get_outputs()}
 
     def run(signature="tensor", /, **inputs):
+        if signature not in signatures:
+            raise BundleError(f"{bundle.onnx}: no signature {signature}")
         return session.run([signature], inputs, run_options)[0]
 
     return run
@@ -63,6 +66,8 @@ def _tensorflow(bundle: Bundle) -> Network:
         raise BundleError(f"{bundle.path}: {str(error).splitlines()[0]}") from None
 
     def run(signature="tensor", /, **inputs):
+        if signature not in loaded.signatures:
+            raise BundleError(f"{bundle.path}: no signature {signature}")
         outputs = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         return outputs["image"].numpy()
 

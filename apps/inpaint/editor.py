@@ -35,7 +35,7 @@ class Editor:
     """
 
     def __init__(self, bundle: str = "inpaint", runtime: RuntimeName = "onnx", threads: int = 0):
-        found = find(bundle)
+        found = find(bundle, app="inpaint")
         self.latent_dim: int = found.card["latent_dim"]
         self.network: Network = open_network(found, runtime, threads)
 

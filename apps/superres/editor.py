@@ -30,7 +30,7 @@ class Editor:
     """
 
     def __init__(self, bundle: str = "superres", runtime: RuntimeName = "onnx", threads: int = 0):
-        found = find(bundle)
+        found = find(bundle, app="superres")
         self.latent_dim: int = found.card["latent_dim"]
         self.network: Network = open_network(found, runtime, threads)
 

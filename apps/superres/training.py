@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from vaekit.apps.upscale.training import SCALES, crop, shrink
+from vaekit.apps.superres.editor import SCALES
+from vaekit.apps.upscale.training import crop, shrink
 from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
 from vaekit.networks.upscaler import enlarge, residual_upscaler

@@ -3,14 +3,13 @@
 import numpy as np
 from keras import ops
 
+from vaekit.apps.superres.editor import SCALES
 from vaekit.data import to_unit
 from vaekit.metrics import psnr
 from vaekit.models.upscaler import Upscaler
 from vaekit.networks.upscaler import enlarge
 from vaekit.resample import bicubic
 from vaekit.training import Task
-
-SCALES = (2, 3, 4)
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
