@@ -18,7 +18,7 @@ from vaekit.export import export
 keras.utils.set_random_seed(3)
 models = {
     "inpaint": Inpainter(latent_dim=4, widths=(8, 8, 8, 8)),
-    "superres": SuperResolver(latent_dim=4, widths=(8, 8, 8), width=8, depth=2),
+    "superres": SuperResolver(latent_dim=4, widths=(8, 8), width=8, depth=2),
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)

@@ -68,7 +68,7 @@ TABLE = [
     ),
     Row(
         "super_resolver",
-        lambda shape: SuperResolver(shape[2], scales=(2, 4), width=8, depth=1, latent_dim=4, widths=(8, 8, 8)),
+        lambda shape: SuperResolver(shape[2], scales=(2, 4), width=8, depth=1, latent_dim=4, widths=(8, 8)),
         shapes=((32, 24, 1), (16, 16, 3)),
         extras={
             "small_2": lambda rng, image: image[:, ::2, ::2],

@@ -29,7 +29,7 @@ class SuperResolver(ImageCVAEGAN):
     """
 
     def __init__(self, channels=3, scales=SCALES, width=48, depth=8, **kwargs):
-        kwargs = {"condition_channels": channels + 1, "attention": False, **kwargs}
+        kwargs = {"condition_channels": channels + 1, "attention": False, "stride": 4, **kwargs}
         super().__init__(channels=channels, **kwargs)
         self.scales, self.width, self.depth = tuple(scales), width, depth
         self.upscaler = residual_upscaler(channels, self.scales, width, depth)

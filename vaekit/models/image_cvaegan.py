@@ -31,6 +31,7 @@ class ImageCVAEGAN(AdversarialModel):
         latent_dim: size of z.
         widths: channels of the U-Net's levels.
         attention: whether far parts of a picture inform each other.
+        stride: of the U-Net's first layer.
         pixel: weight of the L1 distance, counted where something was missing.
         feature: weight of the pairwise features of the discriminator, the learned similarity Dis_l.
         recognised: weight of the pairwise features of the recogniser.
@@ -44,7 +45,7 @@ class ImageCVAEGAN(AdversarialModel):
     terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
     _config = (
-        "channels", "condition_channels", "latent_dim", "widths", "attention",
+        "channels", "condition_channels", "latent_dim", "widths", "attention", "stride",
         "pixel", "feature", "recognised", "attributes", "center", "adversarial", "kl", "prior_pixel",
     )  # fmt: skip
 
@@ -55,6 +56,7 @@ class ImageCVAEGAN(AdversarialModel):
         latent_dim=16,
         widths=(32, 64, 96, 160),
         attention=True,
+        stride=2,
         pixel=10.0,
         feature=4.0,
         recognised=0.0,
@@ -67,13 +69,14 @@ class ImageCVAEGAN(AdversarialModel):
     ):
         super().__init__(**kwargs)
         self.channels, self.condition_channels = channels, condition_channels
-        self.latent_dim, self.widths, self.attention = latent_dim, tuple(widths), attention
+        self.latent_dim, self.widths = latent_dim, tuple(widths)
+        self.attention, self.stride = attention, stride
         self.pixel, self.feature, self.center = pixel, feature, center
         self.adversarial, self.kl, self.prior_pixel = adversarial, kl, prior_pixel
         self.recognised, self.attributes = recognised, attributes
         # === Networks ===
         self.encoder = picture_encoder(channels + condition_channels, latent_dim)
-        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths, attention)
+        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths, attention, stride)
         players = {"encoder": [self.encoder], "generator": [self.generator]}
         self.judged = bool(feature or center or adversarial)
         if self.judged:

@@ -7,21 +7,28 @@ from vaekit.networks.blocks import SelfAttention, residual_block
 
 
 def residual_unet(
-    channels: int, out_channels: int, latent_dim: int, widths=(32, 64, 96, 160), attention: bool = True
+    channels: int,
+    out_channels: int,
+    latent_dim: int,
+    widths=(32, 64, 96, 160),
+    attention: bool = True,
+    stride: int = 2,
 ) -> keras.Model:
     """Map (condition [N, H, W, channels], z [N, latent_dim]) to a residual [N, H, W, out_channels].
 
-    H and W are free, in multiples of 2 ** len(widths). The first layer strides, so that no convolution
-    runs at full size, and the first level, where a block costs most and sees least, has one of them a side;
-    the last layer starts at zero, so that an untrained network answers 0. Without `attention` an answer depends
-    on its surroundings alone, so that tiles of a picture can be answered one by one.
+    H and W are free, in multiples of stride * 2 ** (len(widths) - 1). The first layer strides, so that no
+    convolution runs at full size. At half size, where a block costs most and sees least, there is one of them a
+    side; where the first layer strides by 4 there are two. The last layer starts at zero, so that an untrained
+    network answers 0. Without `attention` an answer depends on its surroundings alone, so that tiles of a picture
+    can be answered one by one.
     """
     condition = layers.Input((None, None, channels), name="condition")
     z = layers.Input((latent_dim,), name="z")
     x, skips = condition, []
     for level, width in enumerate(widths):
-        x = layers.Conv2D(width, 4 if level == 0 else 3, strides=2, padding="same")(x)
-        for _ in range(2 if 0 < level < len(widths) - 1 else 1):
+        first, last = level == 0, level == len(widths) - 1
+        x = layers.Conv2D(width, 2 * stride if first else 3, strides=stride if first else 2, padding="same")(x)
+        for _ in range(stride // 2 if first else 1 if last else 2):
             x = residual_block(x)
         skips.append(x)
     for _ in range(3):
@@ -33,11 +40,11 @@ def residual_unet(
         x = residual_block(x, z)
         if attention and level == len(widths) - 2:
             x = SelfAttention(width // 2)(x)
-        for _ in range(2 if level > 0 else 0):
+        for _ in range(2 if level > 0 else stride // 2 - 1):
             x = residual_block(x, z)
     x = layers.Activation("silu")(x)
     # The answer is added to an image in float32, whatever the precision of the convolutions.
     residual = layers.Conv2DTranspose(
-        out_channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32"
+        out_channels, 2 * stride, strides=stride, padding="same", kernel_initializer="zeros", dtype="float32"
     )(x)
     return keras.Model([condition, z], residual, name="residual_unet")
