@@ -54,6 +54,11 @@ class Bundle:
         return self.path / ONNX
 
 
+def onnx_input(name: str, signature: str) -> str:
+    """What the ONNX graph calls an input of a signature: the usual one's have their plain names."""
+    return name if signature == "tensor" else f"{name}_{signature}"
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal.
 

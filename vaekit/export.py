@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vaekit.bundle import CARD, EXTRA, ONNX, digest
+from vaekit.bundle import CARD, EXTRA, ONNX, digest, onnx_input
 
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
@@ -137,15 +137,26 @@ def _named(signature: Signature) -> Signature:
 
 
 def to_onnx(model: Exportable) -> bytes:
-    """All of `tensors` as one ONNX graph, an output each; weights stored as float16 and computed in float32."""
+    """All of `tensors` as one ONNX graph that shares the weights; weights stored as float16, computed in float32.
+
+    ONNX Runtime computes the whole graph whichever output is asked for. So every signature but "tensor" has inputs
+    of its own, called NAME_SIGNATURE, and what is not asked for is given the least there is to do.
+    """
     import tf2onnx
 
-    specs = list(_named(model.inputs).values())
+    places = [(name, signature) for signature in model.tensors for name in model.inputs]
+    specs = [
+        tf.TensorSpec(model.inputs[name].shape, model.inputs[name].dtype, onnx_input(name, signature))
+        for name, signature in places
+    ]
 
     def call(*tensors):
         # An ONNX value has one name in the whole graph: an answer cannot be called "image" as an input is.
-        inputs = dict(zip(model.inputs, tensors, strict=True))
-        return {name: tensor(**inputs) for name, tensor in model.tensors.items()}
+        given = dict(zip(places, tensors, strict=True))
+        return {
+            signature: tensor(**{name: given[name, signature] for name in model.inputs})
+            for signature, tensor in model.tensors.items()
+        }
 
     function = tf.function(call, input_signature=specs)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)

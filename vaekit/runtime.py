@@ -4,9 +4,11 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from vaekit.bundle import ONNX, Bundle, BundleError
+from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
 
 RuntimeName = Literal["onnx", "tensorflow"]
+LEAST = 16
+"""A side of a picture, in pixels, that every network takes."""
 
 
 class Network(Protocol):
@@ -44,15 +46,18 @@ def _onnx(bundle: Bundle, threads: int) -> Network:
         session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class
         raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
-    # A bundle may have several answers to give, one of which is asked for.
-    run_options = onnxruntime.RunOptions()
-    run_options.only_execute_path_to_fetches = True
     signatures = {output.name for output in session.get_outputs()}
+    # The whole graph is computed, whichever answer is asked for: the others are given little to do.
+    idle = {
+        value.name: np.zeros([1, *(LEAST if isinstance(side, str | None) else side for side in value.shape[1:])], "f4")
+        for value in session.get_inputs()
+    }
 
     def run(signature="tensor", /, **inputs):
         if signature not in signatures:
             raise BundleError(f"{bundle.onnx}: no signature {signature}")
-        return session.run([signature], inputs, run_options)[0]
+        asked = {onnx_input(name, signature): value for name, value in inputs.items()}
+        return session.run([signature], {**idle, **asked})[0]
 
     return run
 

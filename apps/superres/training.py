@@ -8,7 +8,7 @@ from vaekit.apps.superres.editor import SCALES
 from vaekit.apps.upscale.training import crop, shrink
 from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
-from vaekit.networks.upscaler import enlarge, residual_upscaler
+from vaekit.networks.upscaler import enlarge, fine_detail, residual_upscaler
 from vaekit.training import Task
 
 
@@ -28,9 +28,9 @@ class SuperResolver(ImageCVAEGAN):
         **kwargs: as ImageCVAEGAN.
     """
 
-    def __init__(self, channels=3, scales=SCALES, width=48, depth=8, **kwargs):
-        kwargs = {"condition_channels": channels + 1, "attention": False, "stride": 4, **kwargs}
-        super().__init__(channels=channels, **kwargs)
+    def __init__(self, channels=3, scales=SCALES, width=48, depth=12, **kwargs):
+        told = {"condition_channels": 2 * channels + 1, "attention": False, "stride": 4, "activation": "relu"}
+        super().__init__(channels=channels, **{**told, **kwargs})
         self.scales, self.width, self.depth = tuple(scales), width, depth
         self.upscaler = residual_upscaler(channels, self.scales, width, depth)
         self.freeze("upscaler", [self.upscaler])
@@ -50,8 +50,9 @@ class SuperResolver(ImageCVAEGAN):
         return ops.clip(enlarge(small, scale) + residual, 0.0, 1.0)
 
     def condition(self, base, scale):
-        """What the generator is told: the faithful enlargement, and how far it was enlarged."""
-        return ops.concatenate([2.0 * base - 1.0, ops.full_like(base[..., :1], scale / 4.0)], axis=-1)
+        """What the generator is told: the faithful enlargement, its fine detail, and how far it was enlarged."""
+        enlarged_by = ops.full_like(base[..., :1], scale / 4.0)
+        return ops.concatenate([2.0 * base - 1.0, fine_detail(base), enlarged_by], axis=-1)
 
     def detailed(self, small, scale, z, detail):
         """The enlargement with a share `detail` [N] in 0..1 of the detail that z [N, latent_dim] picks, added."""

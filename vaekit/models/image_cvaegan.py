@@ -32,6 +32,7 @@ class ImageCVAEGAN(AdversarialModel):
         widths: channels of the U-Net's levels.
         attention: whether far parts of a picture inform each other.
         stride: of the U-Net's first layer.
+        activation: of the U-Net.
         pixel: weight of the L1 distance, counted where something was missing.
         feature: weight of the pairwise features of the discriminator, the learned similarity Dis_l.
         recognised: weight of the pairwise features of the recogniser.
@@ -45,7 +46,7 @@ class ImageCVAEGAN(AdversarialModel):
     terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
     _config = (
-        "channels", "condition_channels", "latent_dim", "widths", "attention", "stride",
+        "channels", "condition_channels", "latent_dim", "widths", "attention", "stride", "activation",
         "pixel", "feature", "recognised", "attributes", "center", "adversarial", "kl", "prior_pixel",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class ImageCVAEGAN(AdversarialModel):
         widths=(32, 64, 96, 160),
         attention=True,
         stride=2,
+        activation="silu",
         pixel=10.0,
         feature=4.0,
         recognised=0.0,
@@ -70,13 +72,15 @@ class ImageCVAEGAN(AdversarialModel):
         super().__init__(**kwargs)
         self.channels, self.condition_channels = channels, condition_channels
         self.latent_dim, self.widths = latent_dim, tuple(widths)
-        self.attention, self.stride = attention, stride
+        self.attention, self.stride, self.activation = attention, stride, activation
         self.pixel, self.feature, self.center = pixel, feature, center
         self.adversarial, self.kl, self.prior_pixel = adversarial, kl, prior_pixel
         self.recognised, self.attributes = recognised, attributes
         # === Networks ===
         self.encoder = picture_encoder(channels + condition_channels, latent_dim)
-        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths, attention, stride)
+        self.generator = residual_unet(
+            condition_channels, channels, latent_dim, self.widths, attention, stride, activation
+        )
         players = {"encoder": [self.encoder], "generator": [self.generator]}
         self.judged = bool(feature or center or adversarial)
         if self.judged:

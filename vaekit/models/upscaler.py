@@ -22,7 +22,7 @@ class Upscaler(AdversarialModel):
 
     averaged = ("upscaler",)
 
-    def __init__(self, channels=3, scales=(2, 3, 4), width=48, depth=8, **kwargs):
+    def __init__(self, channels=3, scales=(2, 3, 4), width=48, depth=12, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.scales, self.width, self.depth = channels, tuple(scales), width, depth
         self.upscaler = residual_upscaler(channels, self.scales, width, depth)

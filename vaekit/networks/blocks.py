@@ -82,12 +82,12 @@ class SelfAttention(layers.Layer):
         return {**super().get_config(), "key_channels": self.key_channels}
 
 
-def residual_block(x, z=None):
+def residual_block(x, z=None, activation: str = "silu"):
     """x + conv(act(conv(act(film(x, z))))), starting as the identity: no normalisation is needed."""
     channels = x.shape[-1]
     y = Film()([x, z]) if z is not None else x
-    y = layers.Activation("silu")(y)
+    y = layers.Activation(activation)(y)
     y = layers.Conv2D(channels, 3, padding="same")(y)
-    y = layers.Activation("silu")(y)
+    y = layers.Activation(activation)(y)
     y = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(y)
     return layers.Add()([x, y])

@@ -13,6 +13,7 @@ def residual_unet(
     widths=(32, 64, 96, 160),
     attention: bool = True,
     stride: int = 2,
+    activation: str = "silu",
 ) -> keras.Model:
     """Map (condition [N, H, W, channels], z [N, latent_dim]) to a residual [N, H, W, out_channels].
 
@@ -29,20 +30,20 @@ def residual_unet(
         first, last = level == 0, level == len(widths) - 1
         x = layers.Conv2D(width, 2 * stride if first else 3, strides=stride if first else 2, padding="same")(x)
         for _ in range(stride // 2 if first else 1 if last else 2):
-            x = residual_block(x)
+            x = residual_block(x, activation=activation)
         skips.append(x)
     for _ in range(3):
-        x = residual_block(x, z)
+        x = residual_block(x, z, activation)
     for level in range(len(widths) - 2, -1, -1):
         width = widths[level]
         x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(width, 1)(x))
         x = layers.Conv2D(width, 1)(layers.Concatenate()([x, skips[level]]))
-        x = residual_block(x, z)
+        x = residual_block(x, z, activation)
         if attention and level == len(widths) - 2:
             x = SelfAttention(width // 2)(x)
         for _ in range(2 if level > 0 else stride // 2 - 1):
-            x = residual_block(x, z)
-    x = layers.Activation("silu")(x)
+            x = residual_block(x, z, activation)
+    x = layers.Activation(activation)(x)
     # The answer is added to an image in float32, whatever the precision of the convolutions.
     residual = layers.Conv2DTranspose(
         out_channels, 2 * stride, strides=stride, padding="same", kernel_initializer="zeros", dtype="float32"
