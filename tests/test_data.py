@@ -5,9 +5,10 @@ import pytest
 
 from vaekit import images
 from vaekit.apps.inpaint.training import TASK
-from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source
+from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source, shrink
 from vaekit.data.rendered import Identity, Look, RenderedFaces, render
 from vaekit.recipe import Data
+from vaekit.resample import bicubic
 
 
 def plain(value, shape=(8, 6, 3)):
@@ -211,3 +212,28 @@ def test_a_smile_moves_the_mouth_alone_and_light_the_shading():
     lit = render(who, Look(light=1.0), 64).astype(int)
     assert lit[24:40, 40:46].mean() > plain_face[24:40, 40:46].mean() + 10
     assert lit[24:40, 18:24].mean() < plain_face[24:40, 18:24].mean() - 10
+
+
+def test_shrinking_gives_whole_bytes_of_the_bicubic_picture():
+    large = np.random.default_rng(0).random((36, 24, 3), np.float32)
+    small = shrink(large, 3, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.round(255 * small), np.round(255 * bicubic(large, (12, 8))).clip(0, 255))
+    np.testing.assert_allclose(255 * small, np.round(255 * small), atol=1e-4)
+
+
+def test_realistic_small_pictures_are_worn_but_not_shifted():
+    large = np.random.default_rng(0).uniform(0.3, 0.7, (64, 64, 3)).astype(np.float32)
+    clean = shrink(large, 2, np.random.default_rng(0))
+    worn = [shrink(large, 2, np.random.default_rng(seed), realistic=1.0) for seed in range(20)]
+    assert all(picture.shape == (32, 32, 3) and picture.dtype == np.float32 for picture in worn)
+    assert len({picture.tobytes() for picture in (clean, *worn)}) == 21
+    np.testing.assert_allclose(np.mean(worn, axis=(0, 1, 2)), clean.mean(axis=(0, 1)), atol=0.01)
+    np.testing.assert_array_equal(worn[3], shrink(large, 2, np.random.default_rng(3), realistic=1.0))
+
+
+def test_a_share_of_the_small_pictures_is_worn():
+    large = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    rng = np.random.default_rng(0)
+    clean = shrink(large, 2, rng)
+    alike = sum(np.array_equal(clean, shrink(large, 2, rng, realistic=0.25)) for _ in range(200))
+    assert 135 <= alike <= 165

@@ -22,9 +22,9 @@ def smooth(shape=(60, 44, 3), dtype=np.uint8, seed=0):
     return np.rint(large * np.iinfo(dtype).max).astype(dtype)
 
 
-def editor_with(network) -> Editor:
+def editor_with(network, restores=False) -> Editor:
     made = object.__new__(Editor)
-    made.latent_dim, made.network = 4, network
+    made.latent_dim, made.restores, made.network = 4, restores, network
     return made
 
 
@@ -81,6 +81,29 @@ def test_shrinking_gives_the_small_picture_back(editor, scale, detail):
     image = smooth()
     enlarged = editor(image, scale, detail=detail)
     assert np.abs(bicubic(enlarged, image.shape[:2]) - image).mean() < 1.5
+
+
+def test_noise_that_was_removed_comes_back_only_where_nothing_was_to_be_restored():
+    noise = np.random.default_rng(0).integers(-20, 21, (48, 48, 3))
+    image = (120 + noise).astype(np.uint8)
+
+    def too_dark(signature, image, detail, z):
+        return np.full((1, 2 * image.shape[1], 2 * image.shape[2], 3), 100 / 255, np.float32)
+
+    exact, restored = (editor_with(too_dark, restores)(image, 2).astype(float) for restores in (False, True))
+    assert exact.std() > 8  # of 12
+    assert restored.std() < 2
+    assert abs(restored.mean() - 120) < 1
+
+
+def test_the_served_blur_is_the_editors():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("part of the SavedModel")
+    from vaekit.apps.superres.exporting import _blurred
+
+    image = np.random.default_rng(0).random((30, 20, 3), np.float32)
+    expected = cv2.GaussianBlur(image, (module.COLOUR_TAPS,) * 2, module.COLOUR, borderType=cv2.BORDER_REFLECT)
+    np.testing.assert_allclose(_blurred(image[None])[0], expected, atol=1e-5)
 
 
 def test_a_scale_between_is_averaged_from_the_next_larger(editor):

@@ -34,6 +34,8 @@ class Data(_Table):
     labels: str | tuple[str, ...] | None = None
     holdout: Holdout = Holdout()
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
+    realistic: float = Field(0.0, ge=0, le=1)
+    """Share of the pictures to enlarge that are blurred, noisy JPEG files."""
 
 
 class Optimizer(_Table):

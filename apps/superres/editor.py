@@ -18,6 +18,9 @@ RIM = 24
 """Pixels round a tile that the network sees too, so that a tile's answer is the whole picture's."""
 STRIDE = 8
 """The network takes sides that this divides."""
+COLOUR = 4.0
+"""Standard deviation, in pixels of the small picture, of the blur that leaves its colours and not its noise."""
+COLOUR_TAPS = 25
 
 
 class Editor:
@@ -32,6 +35,7 @@ class Editor:
     def __init__(self, bundle: str = "superres", runtime: RuntimeName = "onnx", threads: int = 0):
         found = find(bundle, app="superres")
         self.latent_dim: int = found.card["latent_dim"]
+        self.restores: bool = found.card["restores"]
         self.network: Network = open_network(found, runtime, threads)
 
     def __call__(
@@ -86,7 +90,10 @@ class Editor:
             z=z.astype(np.float32)[None],
         )[0, : factor * height, : factor * width]
         # What the detail has changed of the small picture is taken back (Irani & Peleg 1991): no colour shifts.
-        return answer + bicubic(image - bicubic(answer, (height, width)), answer.shape[:2])
+        missed = image - bicubic(answer, (height, width))
+        if self.restores:  # but noise that it has removed is not
+            missed = cv2.GaussianBlur(missed, (COLOUR_TAPS,) * 2, COLOUR, borderType=cv2.BORDER_REFLECT)
+        return answer + bicubic(missed, answer.shape[:2])
 
 
 def signature(factor: int) -> str:

@@ -2,9 +2,10 @@
 
 import functools
 
+import cv2
 import tensorflow as tf
 
-from vaekit.apps.superres.editor import STRIDE, signature
+from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
 
@@ -51,7 +52,10 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         ]
         # As the editor: what the detail has changed of the small picture is taken back.
         shrunk = tf.image.resize(answer, size, "bicubic", antialias=True)
-        answer += tf.image.resize(image - shrunk, scale * size, "bicubic")
+        missed = image - shrunk
+        if model.restores:
+            missed = _blurred(missed)
+        answer += tf.image.resize(missed, scale * size, "bicubic")
         return encode_image(answer[0])
 
     def serving(image_bytes, scale, detail, seed):
@@ -75,5 +79,14 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
             "detail": tf.constant([0.5]),
             "seed": tf.zeros(1, tf.int32),
         },
-        card={**card, "latent_dim": model.latent_dim},
+        card={**card, "latent_dim": model.latent_dim, "restores": model.restores},
     )
+
+
+def _blurred(image):
+    """[1, H, W, 3] as the editor's cv2.GaussianBlur has it."""
+    taps = tf.constant(cv2.getGaussianKernel(COLOUR_TAPS, COLOUR), tf.float32)
+    kernel = tf.tile((taps @ tf.transpose(taps))[..., None, None], [1, 1, 3, 1])
+    around = [COLOUR_TAPS // 2] * 2
+    padded = tf.pad(image, [[0, 0], around, around, [0, 0]], mode="SYMMETRIC")
+    return tf.nn.depthwise_conv2d(padded, kernel, [1] * 4, "VALID")

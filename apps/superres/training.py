@@ -5,7 +5,8 @@ import numpy as np
 from keras import ops
 
 from vaekit.apps.superres.editor import SCALES
-from vaekit.apps.upscale.training import crop, shrink
+from vaekit.apps.upscale.training import crop
+from vaekit.data import shrink
 from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
 from vaekit.networks.upscaler import enlarge, fine_detail, residual_upscaler
@@ -23,15 +24,17 @@ class SuperResolver(ImageCVAEGAN):
 
     Args:
         scales: what it enlarges by.
+        restores: whether it is trained on worn small pictures (`data.realistic`), whose noise must not come back.
         width: channels of the faithful network's body.
         depth: residual blocks of the faithful network's body.
         **kwargs: as ImageCVAEGAN.
     """
 
-    def __init__(self, channels=3, scales=SCALES, width=48, depth=12, **kwargs):
+    def __init__(self, channels=3, scales=SCALES, restores=False, width=48, depth=12, **kwargs):
         told = {"condition_channels": 2 * channels + 1, "attention": False, "stride": 4, "activation": "relu"}
         super().__init__(channels=channels, **{**told, **kwargs})
-        self.scales, self.width, self.depth = tuple(scales), width, depth
+        self.scales, self.restores = tuple(scales), restores
+        self.width, self.depth = width, depth
         self.upscaler = residual_upscaler(channels, self.scales, width, depth)
         self.freeze("upscaler", [self.upscaler])
 
@@ -62,7 +65,8 @@ class SuperResolver(ImageCVAEGAN):
 
     def get_config(self):
         """Mirror __init__."""
-        return {**super().get_config(), "scales": self.scales, "width": self.width, "depth": self.depth}
+        names = "scales", "restores", "width", "depth"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _in_turn(parts):
@@ -74,7 +78,7 @@ def _in_turn(parts):
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A crop "image" [H, W, 3] and, for every scale s, "small_s" [H / s, W / s, 3]; float32 in 0..1."""
     image = crop(item["image"], shape, rng)
-    return {"image": image, **{f"small_{s}": shrink(image, s) for s in SCALES}}
+    return {"image": image, **{f"small_{s}": shrink(image, s, rng, data.realistic) for s in SCALES}}
 
 
 def _answers(model: SuperResolver, batch: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -4,11 +4,10 @@ import numpy as np
 from keras import ops
 
 from vaekit.apps.superres.editor import SCALES
-from vaekit.data import to_unit
+from vaekit.data import shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models.upscaler import Upscaler
 from vaekit.networks.upscaler import enlarge
-from vaekit.resample import bicubic
 from vaekit.training import Task
 
 
@@ -21,7 +20,7 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     found = {}
     for s in SCALES:
         found[f"large_{s}"] = crop(item["image"], (s * shape[0], s * shape[1]), rng)
-        found[f"small_{s}"] = shrink(found[f"large_{s}"], s)
+        found[f"small_{s}"] = shrink(found[f"large_{s}"], s, rng, data.realistic)
     return found
 
 
@@ -33,12 +32,6 @@ def crop(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) ->
     if shape[0] == shape[1]:
         part = np.rot90(part, int(rng.integers(4)))
     return to_unit(part[:, ::-1] if rng.random() < 0.5 else part)
-
-
-def shrink(large: np.ndarray, scale: int) -> np.ndarray:
-    """The bicubic small picture of one in 0..1, rounded to 8 bits as a file would be."""
-    small = bicubic(large, (large.shape[0] // scale, large.shape[1] // scale))
-    return np.clip(np.round(255.0 * small), 0, 255) / np.float32(255.0)
 
 
 def at_least(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
