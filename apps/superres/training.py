@@ -9,7 +9,7 @@ from vaekit.apps.upscale.training import crop
 from vaekit.data import shrink
 from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
-from vaekit.networks.upscaler import enlarge, fine_detail, residual_upscaler
+from vaekit.networks.upscaler import fine_detail, residual_upscaler, upscaled
 from vaekit.training import Task
 
 
@@ -48,9 +48,7 @@ class SuperResolver(ImageCVAEGAN):
 
     def faithful(self, small, scale):
         """The enlargement [N, s * h, s * w, C] of least error, in 0..1."""
-        small = ops.cast(small, "float32")
-        residual = self.upscaler(small, training=False)[self.scales.index(scale)]
-        return ops.clip(enlarge(small, scale) + residual, 0.0, 1.0)
+        return ops.clip(upscaled(self.upscaler, self.scales, small, scale), 0.0, 1.0)
 
     def condition(self, base, scale):
         """What the generator is told: the faithful enlargement, its fine detail, and how far it was enlarged."""

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaekit.game import AdversarialModel
-from vaekit.networks.upscaler import enlarge, residual_upscaler
+from vaekit.networks.upscaler import residual_upscaler, upscaled
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -36,8 +36,7 @@ class Upscaler(AdversarialModel):
 
     def answer(self, small, scale):
         """The picture [N, h, w, C] in 0..1 enlarged by `scale`, not clipped."""
-        residuals = self.upscaler(small, training=False)
-        return enlarge(ops.cast(small, "float32"), scale) + residuals[self.scales.index(scale)]
+        return upscaled(self.upscaler, self.scales, small, scale)
 
     def default_optimizers(self):
         """Adam 1e-3."""

@@ -31,6 +31,12 @@ def residual_upscaler(channels: int, scales: tuple[int, ...] = (2, 3, 4), width:
     return keras.Model(small, residuals, name="residual_upscaler")
 
 
+def upscaled(network: keras.Model, scales: tuple[int, ...], small, scale: int):
+    """Bicubic enlargement [N, s * h, s * w, C] with a residual_upscaler's residual, float32, not clipped."""
+    residual = network(small, training=False)[scales.index(scale)]
+    return enlarge(ops.cast(small, "float32"), scale) + residual
+
+
 def fine_detail(image):
     """What sets a pixel apart from its neighbours, 8 (x - mean of the 5 x 5 round it); [N, H, W, C], float32.
 
