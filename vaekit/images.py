@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -147,7 +147,9 @@ def encode(pixels: np.ndarray, extension: str, *, like: Picture | None = None) -
     all else is lossless, WebP always, so that pixels which an editor left alone come back as they were.
     Raises ImageError when the format cannot hold the pixels: alpha or 16 bit in JPEG, a side over its limit.
     """
-    return _encode(pixels, extension, like, f"'{extension}' image")
+    file = io.BytesIO()
+    _encode(pixels, extension, like, f"'{extension}' image", file)
+    return file.getvalue()
 
 
 def write(
@@ -158,7 +160,7 @@ def write(
     An existing file is refused unless `overwrite`; so is one that appears meanwhile, where the file system
     has hard links. Raises ImageError as `encode` does, or when it cannot write; nothing is left behind then.
     """
-    _write(path, lambda suffix: _encode(pixels, suffix, like, os.fspath(path)), overwrite)
+    _write(path, lambda suffix, file: _encode(pixels, suffix, like, os.fspath(path), file), overwrite)
 
 
 def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -167,7 +169,7 @@ def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwr
         data = Path(source).read_bytes()
     except OSError as error:
         raise ImageError(f"{os.fspath(source)}: cannot be read: {_reason(error)}") from None
-    _write(path, lambda _: data, overwrite)
+    _write(path, lambda _, file: file.write(data), overwrite)
 
 
 def output_suffix(picture_or_pixels: Picture | np.ndarray, suffix: str) -> str:
@@ -305,7 +307,7 @@ def _misfit(pixels: np.ndarray, format_: str) -> str | None:
     return "16 bit" if pixels.dtype == np.uint16 and format_ not in _WITH_16_BIT else None
 
 
-def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str) -> bytes:
+def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str, file: BinaryIO) -> None:
     format_ = _FORMATS.get(extension.lower())
     if not format_:
         raise ImageError(f"{name}: '{extension}' cannot be written, only {', '.join(sorted(_FORMATS))}")
@@ -323,8 +325,10 @@ def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str)
     icc = like.icc if like and like.icc and like.icc[16:20] == space else None
     exif = like.exif if like and (format_ != "JPEG" or len(like.exif or b"") <= _MOST_EXIF_IN_JPEG) else None
     try:
-        return (_file if pixels.dtype == np.uint8 else _deep_file)(pixels, format_, exif, icc)
+        (_save if pixels.dtype == np.uint8 else _save_deep)(pixels, format_, exif, icc, file)
     except Exception as error:  # whatever the encoders raise
+        if isinstance(error, OSError) and error.errno:  # the file's trouble, not theirs
+            raise
         raise ImageError(f"{name}: cannot be encoded as {format_}: {_reason(error)}") from None
 
 
@@ -336,24 +340,23 @@ def _to_grey(pixels: np.ndarray) -> np.ndarray:
     return np.dstack([level, pixels[..., 3]] if pixels.dtype == np.uint8 else [level] * 3 + [pixels[..., 3]])
 
 
-def _file(pixels: np.ndarray, format_: str, exif: bytes | None, icc: bytes | None) -> bytes:
+def _save(pixels: np.ndarray, format_: str, exif: bytes | None, icc: bytes | None, file: BinaryIO) -> None:
     from PIL import Image
 
-    file = io.BytesIO()
     metadata = {} if format_ == "BMP" else {"exif": _EXIF_PREFIX + exif if exif else b"", "icc_profile": icc}
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, format_, **_SAVE_OPTIONS[format_], **metadata)
-    return file.getvalue()
 
 
-def _deep_file(pixels: np.ndarray, format_: str, exif: bytes | None, icc: bytes | None) -> bytes:
+def _save_deep(pixels: np.ndarray, format_: str, exif: bytes | None, icc: bytes | None, file: BinaryIO) -> None:
     from_rgb = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     ordered = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, from_rgb[pixels.shape[2]])
     if format_ == "TIFF":
         data = cv2.imencode(".tif", ordered)[1].tobytes()
-        return _tiff_with(data, pixels.ndim == 3 and pixels.shape[2] == 4, icc)
+        file.write(_tiff_with(data, pixels.ndim == 3 and pixels.shape[2] == 4, icc))
+        return
     blocks: dict[int, bytes | None] = {cv2.IMAGE_METADATA_EXIF: exif, cv2.IMAGE_METADATA_ICCP: icc}
     kept = {kind: np.frombuffer(block, np.uint8) for kind, block in blocks.items() if block}
-    return cv2.imencodeWithMetadata(".png", ordered, [*kept], [*kept.values()])[1].tobytes()
+    file.write(cv2.imencodeWithMetadata(".png", ordered, [*kept], [*kept.values()])[1].data)
 
 
 def _tiff_with(data: bytes, alpha: bool, icc: bytes | None) -> bytes:
@@ -372,7 +375,7 @@ def _tiff_with(data: bytes, alpha: bool, icc: bytes | None) -> bytes:
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + directory
 
 
-def _write(path: str | os.PathLike[str], make: Callable[[str], bytes], overwrite: bool) -> None:
+def _write(path: str | os.PathLike[str], save: Callable[[str, BinaryIO], object], overwrite: bool) -> None:
     name = os.fspath(path)
     try:
         target = Path(os.path.realpath(path))
@@ -380,20 +383,20 @@ def _write(path: str | os.PathLike[str], make: Callable[[str], bytes], overwrite
             raise ImageError(f"{name}: cannot be written: not a regular file")
         if target.exists() and not overwrite:
             raise FileExistsError
-        _write_atomically(target, make(target.suffix), overwrite)
+        _write_atomically(target, save, overwrite)
     except FileExistsError:
         raise ImageError(f"{name}: already exists") from None
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {_reason(error)}") from None
 
 
-def _write_atomically(target: Path, data: bytes, overwrite: bool) -> None:
+def _write_atomically(target: Path, save: Callable[[str, BinaryIO], object], overwrite: bool) -> None:
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         # Not tempfile: its files can be read by their owner only.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
-            file.write(data)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as file:
+            save(target.suffix, file)
             file.flush()
             os.fsync(file.fileno())
         if not overwrite:
