@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from vaekit.data.augment import to_unit
 from vaekit.resample import bicubic
 
 BLUR = 0.6
@@ -28,7 +29,7 @@ def shrink(large: np.ndarray, scale: int, rng: np.random.Generator, realistic: f
     """
     size = large.shape[0] // scale, large.shape[1] // scale
     if not realistic or rng.random() >= realistic:
-        return _bytes(bicubic(large, size)) / np.float32(255.0)
+        return to_unit(_bytes(bicubic(large, size)))
     blurred = cv2.GaussianBlur(large, (0, 0), max(scale * rng.uniform(0.0, BLUR), 1e-3), borderType=cv2.BORDER_REFLECT)
     small = bicubic(blurred, size)
     # Sensors' noise differs from channel to channel; what is left of it in a file is mostly of the luma.
@@ -36,7 +37,7 @@ def shrink(large: np.ndarray, scale: int, rng: np.random.Generator, realistic: f
     small += rng.uniform(0.0, NOISE) / 255.0 * rng.standard_normal((*size, channels), np.float32)
     quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
     _, file = cv2.imencode(".jpg", _bytes(small)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR_RGB), np.float32) / 255.0
+    return to_unit(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)))
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:
