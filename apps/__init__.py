@@ -3,9 +3,9 @@
 import importlib
 from pathlib import Path
 
-NAMES = ("inpaint", "superres")
+NAMES = ("inpaint", "superres", "edit")
 """Apps that edit images: verbs of the command line."""
-TASKS = (*NAMES, "recognise", "upscale")
+TASKS = (*NAMES, "embed", "recognise", "upscale")
 """What can be trained."""
 
 

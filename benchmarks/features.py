@@ -70,7 +70,7 @@ def _network(attributes: int, identity: int):
     return Model(image, feature), Model(image, heads)
 
 
-def _read(data: Path):
+def read(data: Path):
     """(images, uint8 squares; attributes [N, 40]; embeddings [N, 128]; for validation [N]: 0, 1; attributes' names).
 
     Validation is faces of `celeb`; people who are in it are in no training data.
@@ -113,7 +113,7 @@ def train(data: Path, epochs: int, seed: int = 0) -> None:
     import keras
 
     keras.utils.set_random_seed(seed)
-    images, attributes, embeddings, validation, names = _read(data)
+    images, attributes, embeddings, validation, names = read(data)
     known = np.flatnonzero(~validation)
 
     class Crops(keras.utils.PyDataset):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Most of what XLA does here is to compile: unoptimized, that takes half the time.
@@ -15,30 +16,45 @@ from pathlib import Path
 import keras, numpy as np
 from vaekit.apps import exportable
 from vaekit.apps.inpaint.training import Inpainter
+from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import export
 keras.utils.set_random_seed(3)
 models = {
     "inpaint": Inpainter(latent_dim=4, widths=(8, 8, 8, 8)),
     "superres": SuperResolver(latent_dim=4, widths=(8, 8), width=8, depth=2),
+    "edit": AttributeCVAEGAN(
+        ["smiling", "dark", "fair"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8)
+    ),
+}
+networks = {
+    "inpaint": lambda model: [model.generator],
+    "superres": lambda model: [model.generator, model.upscaler],
+    "edit": lambda model: [model.encoder, model.generator],
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
 for name, model in models.items():
-    networks = [model.generator] if name == "inpaint" else [model.generator, model.upscaler]
-    for variable in (v for network in networks for v in network.variables):
+    for variable in (v for network in networks[name](model) for v in network.variables):
         if variable.ndim > 1:
-            variable.assign(rng.normal(0, 0.2 if name == "inpaint" else 0.05, variable.shape))
-    export(exportable(name)(model, {"app": name, "title": "for tests"}), name, Path(sys.argv[1]))
+            variable.assign(rng.normal(0, 0.05 if name == "superres" else 0.2, variable.shape))
+    card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
+    export(exportable(name)(model, card), name, Path(sys.argv[1]))
 """
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory) -> Path:
-    """A folder with a bundle of every app: small networks with random weights."""
-    folder = tmp_path_factory.mktemp("bundles")
+def bundles(tmp_path_factory, worker_id) -> Path:
+    """A folder with a bundle of every app: small networks with random weights; made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "bundles"
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    subprocess.run([sys.executable, "-c", MAKE_BUNDLE, str(folder)], check=True, env=environment, capture_output=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            partial = tmp_path_factory.mktemp("partial")
+            make = [sys.executable, "-c", MAKE_BUNDLE, str(partial)]
+            subprocess.run(make, check=True, env=environment, capture_output=True)
+            partial.rename(folder)
     return folder
 
 

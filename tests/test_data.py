@@ -48,6 +48,37 @@ def test_columns_of_0_and_1_are_attributes(folder):
     np.testing.assert_array_equal([source[i]["label"] for i in range(5)], [[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]])
 
 
+def test_an_exclamation_mark_asks_for_the_opposite(folder):
+    (folder.with_name("faces.csv")).write_text("file,young\n1.png,1\n2.png,0\n3.png,0\n10.png,1\n20.png,0", "utf-8")
+    source = open_source(str(folder), labels=["!young", "young"])
+    np.testing.assert_array_equal([source[i]["label"] for i in range(5)], [[0, 1], [1, 0], [1, 0], [0, 1], [1, 0]])
+
+
+def test_rows_of_an_array_go_with_the_rows_of_the_table(folder):
+    """The table's order is not the files': 20.png is its first row here."""
+    order = ["20.png", "1.png", "2.png", "3.png", "10.png"]
+    folder.with_name("faces.csv").write_text("file,identity\n" + "\n".join(f"{name},1" for name in order), "utf-8")
+    rows = np.array([[20, 0.5], [1, 0.5], [2, 0.5], [3, 0.5], [10, 0.5]], np.float16)
+    np.savez(folder.with_name("teacher.npz"), faces=rows, short=rows[:3])
+    source = open_source(str(folder), labels="teacher.npz:faces")
+    np.testing.assert_array_equal([source[i]["label"][0] for i in range(5)], [1, 2, 3, 10, 20])
+    assert source[0]["label"].dtype == np.float32
+    with pytest.raises(DataError, match="no array other; there are faces, short"):
+        open_source(str(folder), labels="teacher.npz:other")
+    with pytest.raises(DataError, match="not a row for each of the CSV's 5"):
+        open_source(str(folder), labels="teacher.npz:short")
+
+
+def test_rare_labels_are_met_as_often_as_is_asked(folder):
+    rows = ["file,hat,grin", "1.png,1,0", "2.png,0,1", "3.png,0,0", "10.png,0,1", "20.png,0,1"]
+    folder.with_name("faces.csv").write_text("\n".join(rows), "utf-8")
+    source = open_source(str(folder), split="train", holdout=Holdout("file", 7), labels=["hat", "grin"], balance=0.4)
+    # A hat is worn in 1 of 5: .4 / .2 = 2 times; no grin is 2 of 5: once.
+    assert levels(source) == [1, 1, 2, 3, 10, 20]
+    with pytest.raises(DataError, match="balance needs labels"):
+        open_source(str(folder), split="train", holdout=Holdout("file", 7), balance=0.4)
+
+
 def test_a_column_of_other_numbers_is_no_attribute(folder):
     with pytest.raises(DataError, match="column identity holds other values than 0 and 1"):
         open_source(str(folder), labels=["identity"])

@@ -2,9 +2,11 @@
 
 import doctest
 
+import cv2
 import numpy as np
 import pytest
 
+from vaekit import faces
 from vaekit.apps.inpaint import editor as module
 from vaekit.apps.inpaint.editor import Editor, even_out, shrink, windows
 
@@ -144,3 +146,41 @@ def test_shrinking_never_mixes_in_what_is_unknown():
 def test_what_does_not_fit_is_refused(image, mask, message):
     with pytest.raises(ValueError, match=message):
         editor_with(None)(image, mask)
+
+
+@pytest.mark.parametrize("degrees", [0, 40, 180])
+def test_a_hole_in_a_face_is_repaired_upright_in_its_crop(degrees):
+    """The network answers with a slope down the picture that it sees: down the face, however that is turned."""
+    turn = cv2.getRotationMatrix2D((150, 140), degrees, 1.5)
+    points = cv2.transform((100 * faces.TEMPLATE_W + (100, 90))[None], turn)[0]
+    face = faces.Face(points.astype(np.float32), (0, 0, 1, 1), 1.0)
+    sides = set()
+
+    def network(image, mask, hint, z):
+        sides.add(image.shape[1])
+        rows = np.linspace(0.2, 0.8, image.shape[1])
+        return np.broadcast_to(rows[None, :, None, None], image.shape).astype(np.float32)
+
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    mask = np.zeros((300, 300), bool)
+    mask[120:170, 130:180] = True
+    mask[5:15, 5:15] = True  # outside of the face
+    edit = editor_with(network)
+    repaired = edit(image, mask, found=[face])
+    np.testing.assert_array_equal(repaired[~mask], image[~mask])
+    crop = faces.align(repaired, faces.alignment(face, 150), 150)
+    hole = faces.align(mask.astype(np.uint8) * 255, faces.alignment(face, 150), 150) > 0.999
+    down, expected = crop[hole].mean(axis=-1), np.linspace(0.2, 0.8, 150)[np.nonzero(hole)[0]]
+    assert np.abs(down - expected).mean() < 0.06
+    plain = edit(image, mask)
+    np.testing.assert_array_equal(repaired[:20, :20], plain[:20, :20])
+    assert np.any(repaired[mask] != plain[mask])
+
+
+def test_a_hole_that_reaches_beyond_a_face_is_repaired_as_ever():
+    face = faces.Face((60 * faces.TEMPLATE_W + 100).astype(np.float32), (100, 100, 60, 60), 1.0)
+    mask = np.zeros((300, 300), bool)
+    mask[120:140, 90:140] = True
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    edit = editor_with(lambda image, mask, hint, z: image[:, ::-1])
+    np.testing.assert_array_equal(edit(image, mask, found=[face]), edit(image, mask))

@@ -54,6 +54,18 @@ def test_bernoulli_nll_is_finite_for_huge_logits():
     assert value(losses.bernoulli_nll(np.array([[1.0, 0.0]]), np.array([[1e4, -1e4]]))) == 0.0
 
 
+def test_attribute_loss_counts_each_attribute_by_its_weight():
+    logits = np.full((2, 2), math.log(3.0))  # p = 3/4
+    got = losses.attribute_loss(np.array([[1.0, 0.0], [1.0, 1.0]]), logits, np.array([[1.0, 2.0], [0.0, 1.0]]))
+    assert value(got) == pytest.approx((math.log(4 / 3) + 2 * math.log(4) + math.log(4 / 3)) / 2, rel=1e-6)
+
+
+def test_cosine_distance_knows_no_lengths():
+    a = np.array([[3.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    b = np.array([[5.0, 0.0], [0.0, -1.0], [2.0, 0.0]])
+    assert value(losses.cosine_distance(a, b)) == pytest.approx((0 + 2 + 1 - math.sqrt(0.5)) / 3, rel=1e-6)
+
+
 @pytest.mark.parametrize(("logit", "p"), [(0.0, 0.5), (math.log(3.0), 0.75)])
 def test_log_losses(logit, p):
     logits = np.full((4, 1), logit)

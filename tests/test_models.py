@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from vaekit.apps.edit.training import single_changes
+from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.networks.fill import pull_push
 
@@ -52,3 +54,49 @@ def test_pull_push_continues_a_constant_and_keeps_what_is_known():
 
 def test_pull_push_of_nothing_known_is_grey():
     np.testing.assert_allclose(numbers(pull_push(np.ones((1, 8, 8, 3)), np.zeros((1, 8, 8, 1)))), 0.5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def attribute_model():
+    """One of four attributes, two of which exclude each other, with weights that make it do something."""
+    model = AttributeCVAEGAN(
+        ["smiling", "dark", "fair", "old"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8)
+    )
+    rng = np.random.default_rng(0)
+    for variable in (*model.encoder.variables, *model.generator.variables):
+        if variable.ndim > 1:
+            variable.assign(rng.normal(0, 0.2, variable.shape))
+    return model
+
+
+def test_changes_turn_attributes_round_and_keep_groups_exclusive(attribute_model):
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, (4000, 4)).astype(np.float32)
+    label[:, 2] *= 1 - label[:, 1]  # dark or fair or neither
+    change = numbers(attribute_model.draw_change(label))
+    target = label + change
+    assert set(np.unique(change)) == {-1, 0, 1}
+    assert set(np.unique(target)) == {0, 1}
+    assert np.all(np.abs(change).sum(axis=1) >= 1)
+    assert np.all(target[:, 1] + target[:, 2] <= 1)
+    drawn = CHANGED + (1 - CHANGED / 4) ** 4  # of four; where none is, it is one
+    assert np.abs(change[:, [0, 3]]).mean() == pytest.approx(drawn / 4, abs=0.03)
+    neither = label[:, 1] + label[:, 2] == 0
+    assert target[neither][:, 1].mean() == pytest.approx(target[neither][:, 2].mean(), abs=0.05)
+
+
+def test_no_change_adds_nothing_and_a_change_does(attribute_model):
+    image = np.random.default_rng(2).uniform(size=(2, 32, 32, 3)).astype(np.float32)
+    nothing, smile = np.zeros((2, 4), np.float32), np.array([[1, 0, 0, 0], [2, 0, 0, 0]], np.float32)
+    code = numbers(attribute_model.encode(image))
+    assert code.shape == (2, 32 // attribute_model.stride, 32 // attribute_model.stride, 4)
+    assert not numbers(attribute_model.edit(image, nothing)).any()
+    np.testing.assert_allclose(numbers(attribute_model.edit(image, nothing, np.zeros_like(code))), 0, atol=1e-6)
+    assert numbers(attribute_model.edit(image, smile)).any()
+    assert numbers(attribute_model.edit(image, nothing, np.ones_like(code))).any()
+
+
+def test_every_attribute_is_turned_round_by_itself():
+    changes = single_changes(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], np.float32), [[1, 2]])
+    np.testing.assert_array_equal(changes[0], [[1, 0, 0], [0, -1, 0], [0, -1, 1]])
+    np.testing.assert_array_equal(changes[1], [[-1, 0, 0], [0, 1, 0], [0, 0, 1]])

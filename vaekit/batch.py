@@ -181,7 +181,7 @@ def run(
     inputs = list(inputs)
     report = Report(command)
     started = time.monotonic()
-    for item in _with_bar(inputs, command) if len(inputs) > 1 and sys.stderr.isatty() else inputs:
+    for item in with_bar(inputs, command):
         began = time.monotonic()
         try:
             outputs, notes = edit(item)
@@ -201,7 +201,10 @@ def run(
     return 1 if report.failed else 0
 
 
-def _with_bar(inputs: list[Input], command: str) -> Iterable[Input]:
+def with_bar(inputs: list[Input], command: str) -> Iterable[Input]:
+    """The inputs, under a progress bar where there are several and somebody looks."""
+    if len(inputs) < 2 or not sys.stderr.isatty():
+        return inputs
     from rich.console import Console
     from rich.progress import track
 

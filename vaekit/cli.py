@@ -8,6 +8,7 @@ import typer
 
 from vaekit import options
 from vaekit.apps import NAMES, command, exportable, recipe_path, task
+from vaekit.apps.edit.fitting import fit
 from vaekit.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -131,6 +132,10 @@ def models(
 
 for name in NAMES:
     app.command(name)(command(name))
+
+direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")
+direction.command("fit")(fit)
+app.add_typer(direction, name="direction")
 
 
 def main() -> None:

@@ -44,9 +44,9 @@ class Exportable:
 
     Attributes:
         weights: what `tensors` and `serving` wear.
-        inputs: names and specs of what `tensors` take.
-        tensors: signature -> keyword tensors -> image [N, H, W, 3] float32 in 0..1; the one called "tensor" is the
-            usual one.
+        inputs: signature -> names and specs of what it takes.
+        tensors: signature -> keyword tensors -> image [N, H, W, 3] float32 in 0..1, or what else it is named for;
+            the one called "tensor" is the usual one.
         serving_inputs: names and specs of `serving_default`.
         serving: keyword tensors -> {"image_bytes": [N] PNG strings, ...}.
         warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle.
@@ -54,7 +54,7 @@ class Exportable:
     """
 
     weights: HalfWeights
-    inputs: Signature
+    inputs: dict[str, Signature]
     tensors: dict[str, Callable[..., tf.Tensor]]
     serving_inputs: Signature
     serving: Callable[..., dict[str, tf.Tensor]]
@@ -94,9 +94,9 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
 
 def _save_model(model: Exportable, path: Path) -> None:
-    def signature(tensor):
+    def signature(name, tensor):
         function = tf.function(lambda **inputs: {"image": _even_of_nothing(tensor, inputs)})
-        return function.get_concrete_function(**_named(model.inputs))
+        return function.get_concrete_function(**_named(model.inputs[name]))
 
     serving = tf.function(model.serving)
     tf.saved_model.save(
@@ -104,7 +104,7 @@ def _save_model(model: Exportable, path: Path) -> None:
         str(path),
         signatures={
             "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),
-            **{name: signature(tensor) for name, tensor in model.tensors.items()},
+            **{name: signature(name, tensor) for name, tensor in model.tensors.items()},
         },
     )
     shutil.rmtree(path / "assets", ignore_errors=True)
@@ -144,17 +144,17 @@ def to_onnx(model: Exportable) -> bytes:
     """
     import tf2onnx
 
-    places = [(name, signature) for signature in model.tensors for name in model.inputs]
+    places = [(name, signature) for signature in model.tensors for name in model.inputs[signature]]
+    taken = [model.inputs[signature][name] for name, signature in places]
     specs = [
-        tf.TensorSpec(model.inputs[name].shape, model.inputs[name].dtype, onnx_input(name, signature))
-        for name, signature in places
+        tf.TensorSpec(spec.shape, spec.dtype, onnx_input(*place)) for spec, place in zip(taken, places, strict=True)
     ]
 
     def call(*tensors):
         # An ONNX value has one name in the whole graph: an answer cannot be called "image" as an input is.
         given = dict(zip(places, tensors, strict=True))
         return {
-            signature: tensor(**{name: given[name, signature] for name in model.inputs})
+            signature: tensor(**{name: given[name, signature] for name in model.inputs[signature]})
             for signature, tensor in model.tensors.items()
         }
 

@@ -200,6 +200,10 @@ class AdversarialModel(keras.Model):
         """Draw N(0, I) from the model's own generator, whose state is saved with the model."""
         return keras.random.normal(shape, seed=self.seeds)
 
+    def random_uniform(self, shape):
+        """Draw from the uniform distribution over 0..1 from the same generator."""
+        return keras.random.uniform(shape, seed=self.seeds)
+
     def sample_posterior(self, mean, log_variance):
         """z = mean + eps * s, eps ~ N(0, I): the reparameterisation of Kingma & Welling 2014, eq. 4."""
         return mean + ops.exp(0.5 * log_variance) * self.random_normal(ops.shape(mean))

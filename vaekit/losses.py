@@ -102,9 +102,23 @@ def class_loss(labels, logits):
     return ops.mean(rows)
 
 
-def attribute_loss(attributes, logits):
-    """Sum over attributes of the binary cross-entropy, mean over the batch: L_C for multi-hot conditions."""
-    return bernoulli_nll(attributes, logits)
+def attribute_loss(attributes, logits, weight=1.0):
+    """Sum over attributes of the binary cross-entropy, mean over the batch: L_C for multi-hot conditions.
+
+    Args:
+        attributes: [N, K] in 0..1.
+        logits: [N, K].
+        weight: of every attribute, anything that spreads over [N, K].
+    """
+    attributes, logits, weight = (ops.cast(t, "float32") for t in (attributes, logits, weight))
+    return _sum_mean(weight * (ops.softplus(logits) - attributes * logits))
+
+
+def cosine_distance(a, b):
+    """1 - cos(a, b) of two embeddings [N, D]; mean over the batch. Their lengths do not matter."""
+    a, b = _examples(a), _examples(b)
+    lengths = ops.sqrt(ops.sum(a**2, axis=1) * ops.sum(b**2, axis=1) + 1e-12)
+    return ops.mean(1.0 - ops.sum(a * b, axis=1) / lengths)
 
 
 def center_loss(real_center, fake_center):

@@ -24,6 +24,10 @@ Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into a 
 Json = Annotated[bool, typer.Option("--json", help="Print what was done as one JSON object.")]
 RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse larger pictures, before decoding them.")]
+FaceModel = Annotated[
+    Path | None, typer.Option("--face-model", help="A YuNet file (.onnx) to find faces with; without it, MTCNN.")
+]
+Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are aligned faces already: find none.")]
 Bundle = Annotated[str, typer.Option("--bundle", help="A bundle's name, or the path of its folder.")]
 
 MAX_PIXELS = 175_000_000

@@ -34,6 +34,10 @@ class Data(_Table):
     labels: str | tuple[str, ...] | None = None
     holdout: Holdout = Holdout()
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
+    wide: bool = False
+    """Whether the faces show hair and chin (template W), where an app works on the face alone (template N)."""
+    balance: float = Field(0.0, ge=0, le=0.5)
+    """Share of the examples that shall have an image's rarest label; images of rarer ones are met more often."""
     realistic: float = Field(0.0, ge=0, le=1)
     """Share of the pictures to enlarge that are blurred, noisy JPEG files."""
 

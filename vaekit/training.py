@@ -42,7 +42,9 @@ def sources(recipe: Recipe, split: str) -> JoinedSource:
     opened = []
     for data in recipe.data:
         spec = data.source if ":" in data.source else str(Path(recipe.root) / data.source)
-        opened.append(open_source(spec, labels=data.labels, split=split, holdout=Holdout(**data.holdout.model_dump())))
+        holdout = Holdout(**data.holdout.model_dump())
+        balance = data.balance if split == "train" else 0.0
+        opened.append(open_source(spec, labels=data.labels, split=split, holdout=holdout, balance=balance))
     return JoinedSource(opened, weights=[data.weight for data in recipe.data])
 
 

@@ -26,6 +26,10 @@ def inpaint(
         int | None, typer.Option(min=0, help="Which of the possible repairs; without it, the likeliest.")
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, max=100, help="Repair the repair, so many times in all.")] = 1,
+    in_faces: Annotated[
+        bool, typer.Option("--faces", help="Find the faces; a hole that lies in one is repaired upright, in all of it.")
+    ] = False,
+    face_model: options.FaceModel = None,
     json: options.Json = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
     bundle: options.Bundle = "inpaint",
@@ -45,11 +49,13 @@ def inpaint(
       vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2
 
       vaekit inpaint face.png --mask eyes.png --samples 4 --seed 1
+
+      vaekit inpaint group.jpg --mask scratches.png --faces
     """
     import cv2
     import numpy as np
 
-    from vaekit import batch, images
+    from vaekit import batch, faces, images
     from vaekit.apps.inpaint.editor import Editor
     from vaekit.errors import UserError
 
@@ -59,6 +65,7 @@ def inpaint(
     todo = batch.find_inputs(inputs, "inpaint", recursive=recursive, leave_out=mask)
     targets = batch.Outputs(todo, output, "inpaint", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
     editor = Editor(bundle, runtime=runtime.value)
+    finder = faces.open_finder(face_model) if in_faces or face_model else None
     read_once = images.read_mask(mask, invert=invert_mask, max_pixels=max_pixels) if one_mask else None
 
     def hole_for(item: batch.Input, shape: tuple[int, int]) -> np.ndarray:
@@ -87,12 +94,14 @@ def inpaint(
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = hole_for(item, picture.pixels.shape[:2])
         paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)), samples, overwrite=overwrite)
+        # A first repair shows the faces that the holes hide.
+        found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
         for number, path in enumerate(paths):
             if not hole.any() and path.suffix == item.path.suffix:
                 images.copy(item.path, path, overwrite=overwrite)
                 continue
             drawn = (seed or 0) + number if samples > 1 else seed
-            repaired = editor(picture.pixels, hole, seed=drawn, iterations=iterations, feather=feather)
+            repaired = editor(picture.pixels, hole, seed=drawn, iterations=iterations, feather=feather, found=found)
             images.write(path, repaired, like=picture, overwrite=overwrite)
         notes = picture.notes if hole.any() else (*picture.notes, "the mask is empty: copied")
         return paths, notes

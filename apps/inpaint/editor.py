@@ -1,11 +1,12 @@
 """Repair the holes of a photo of any size: squares of context, coarse to fine, pasted into the hole alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from vaekit import faces
 from vaekit.bundle import find
 from vaekit.resample import from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
@@ -47,6 +48,7 @@ class Editor:
         seed: int | None = None,
         iterations: int = 1,
         feather: float = 0.0,
+        found: Sequence[faces.Face] = (),
     ) -> np.ndarray:
         """Repair an image.
 
@@ -57,6 +59,7 @@ class Editor:
             iterations: how often the finest pass is run on its own answer, blurred, after CVAE-GAN's repair.
             feather: pixels into the hole over which the colours of its rim are evened out towards the
                 known ones, from all at the seam to nothing.
+            found: faces, from vaekit.faces.find; a hole that lies in one is repaired in its aligned crop.
 
         Returns:
             An array of the same shape and type; every pixel outside the hole is the input's, bit for bit.
@@ -67,13 +70,17 @@ class Editor:
         _check(image, mask)
         result = image.copy()
         z = np.zeros(self.latent_dim) if seed is None else np.random.default_rng(seed).normal(size=self.latent_dim)
+        crops = [aligned(image, mask, face) for face in found]
         for window in windows(mask):
             patch = image[window.rows, window.columns].astype(np.float32) / np.iinfo(image.dtype).max
-            hole = mask[window.rows, window.columns]
-            if image.shape[2] == 4:
-                fill = np.dstack([self._fill(patch[..., :3], hole, z, iterations), from_nearest(patch[..., 3], ~hole)])
+            hole = window.hole
+            crop = next((crop for crop in crops if crop.holds(window)), None)
+            if crop is None:
+                fill = self._fill(patch[..., :3], hole, z, iterations)
             else:
-                fill = self._fill(patch, hole, z, iterations)
+                fill = crop.seen_from(window, self._fill(crop.image, crop.hole, z, iterations))
+            if image.shape[2] == 4:
+                fill = np.dstack([fill, from_nearest(patch[..., 3], ~hole)])
             if feather:
                 fill = even_out(patch, fill, hole, feather)
             inside = hole & window.owns
@@ -236,7 +243,9 @@ class Window:
     rows: slice
     columns: slice
     owns: np.ndarray
-    """[h, w] bool: the pixels whose repair is taken from here."""
+    """[h, w] bool: the pixels whose repair, where there is a hole, is taken from here."""
+    hole: np.ndarray
+    """[h, w] bool."""
 
 
 def windows(mask: np.ndarray) -> Iterator[Window]:
@@ -250,7 +259,46 @@ def windows(mask: np.ndarray) -> Iterator[Window]:
         side = max(TILE, round(CONTEXT * max(width, height)))
         rows = _span(y + height / 2, side, mask.shape[0])
         columns = _span(x + width / 2, side, mask.shape[1])
-        yield Window(rows, columns, labels[rows, columns] == index)
+        yield Window(rows, columns, labels[rows, columns] == index, mask[rows, columns])
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An aligned face, as large as it is in the image."""
+
+    matrix: np.ndarray
+    """From the image to the crop."""
+    image: np.ndarray
+    """[side, side, 3] float32 in 0..1."""
+    hole: np.ndarray
+    """[side, side] bool: what is not known, or not all of it."""
+
+    def holds(self, window: Window) -> bool:
+        """Whether all that is repaired in a window lies in the crop."""
+        rows, columns = np.nonzero(window.owns & window.hole)
+        places = np.stack([columns + window.columns.start, rows + window.rows.start], axis=-1)
+        inside = cv2.transform(places[None].astype(np.float64), self.matrix)[0]
+        return bool((inside >= 0).all() and (inside <= len(self.hole) - 1).all())
+
+    def seen_from(self, window: Window, fill: np.ndarray) -> np.ndarray:
+        """A fill of the crop, turned back to where the window is; [h, w, 3]."""
+        back = cv2.invertAffineTransform(self.matrix)
+        back[:, 2] -= window.columns.start, window.rows.start
+        size = window.owns.shape[::-1]
+        return cv2.warpAffine(fill, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def aligned(image: np.ndarray, mask: np.ndarray, face: faces.Face) -> Crop:
+    """The crop of a face at the image's own scale."""
+    whole = faces.alignment(face, COARSE)
+    side = max(round(COARSE / np.hypot(whole[0, 0], whole[1, 0])), COARSE)
+    matrix = faces.alignment(face, side)
+    hole = faces.cut(mask.astype(np.float32), matrix, side, cv2.BORDER_REPLICATE) > SHADE
+    return Crop(matrix, faces.align(image, matrix, side)[..., :3], hole)
+
+
+SHADE = 0.02
+"""Share of a turned pixel that may be unknown; of more its colour is not to be gone by."""
 
 
 def _span(middle: float, side: int, length: int) -> slice:

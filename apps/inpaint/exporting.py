@@ -72,7 +72,7 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
 
     return Exportable(
         weights=weights,
-        inputs=inputs,
+        inputs={"tensor": inputs},
         tensors={"tensor": tensor},
         serving_inputs={
             "image_bytes": tf.TensorSpec((None,), tf.string),

@@ -64,7 +64,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
 
     return Exportable(
         weights=weights,
-        inputs=inputs,
+        inputs={signature(factor): inputs for factor in by_scale},
         tensors={signature(factor): answer for factor, answer in by_scale.items()},
         serving_inputs={
             "image_bytes": tf.TensorSpec((None,), tf.string),

@@ -52,7 +52,12 @@ class Holdout:
 
 
 def open_source(
-    spec: str, *, split: str | None = None, labels: Labels = None, holdout: Holdout | None = None
+    spec: str,
+    *,
+    split: str | None = None,
+    labels: Labels = None,
+    holdout: Holdout | None = None,
+    balance: float = 0.0,
 ) -> Source:
     """Open a folder, `file.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
 
@@ -60,8 +65,10 @@ def open_source(
         spec: where the images are.
         split: "train" or "validation" of `holdout`; None takes all.
         labels: the CSV's column of labels (folders), words are numbered in sorted order; or several columns of 0
-            and 1, then a label is [K] float32.
+            and 1, then a label is [K] float32, and `!COLUMN` is 1 where COLUMN is 0; or FILE.npz:ARRAY beside the
+            folder, with a row [K] for every row of the CSV.
         holdout: how the split is made.
+        balance: images with a label of 0 or 1 that fewer than this share have are met so often that it is met.
 
     Raises:
         DataError: it is missing, empty, or has no such column.
@@ -88,7 +95,28 @@ def open_source(
     chosen = [i for i, number in enumerate(numbers) if holdout.keeps(number) == (split == "validation")]
     if not chosen:
         raise DataError(f"{spec}: nothing is left for {split}")
+    if balance:
+        if not isinstance(labels, tuple | list):
+            raise DataError(f"{spec}: balance needs labels, columns of 0 and 1")
+        chosen = balanced(chosen, source.labels, balance)
     return Subset(source, chosen)
+
+
+def balanced(chosen: Sequence[int], labels: np.ndarray, share: float) -> list[int]:
+    """Repeat items until their rarest label is met about as often as in a share of all items.
+
+    Args:
+        chosen: items.
+        labels: [all items, K] of 0 and 1.
+        share: below 1/2; what more items have is left as it is.
+
+    Returns:
+        `chosen`, each as often as its rarest label asks for: share / frequency, rounded, at least once.
+    """
+    rows = labels[list(chosen)]
+    frequency = np.where(rows > 0.5, rows.mean(axis=0), 1.0 - rows.mean(axis=0))
+    counts = np.maximum(np.rint(share / frequency.min(axis=1)), 1).astype(int)
+    return np.repeat(np.asarray(chosen), counts).tolist()
 
 
 class FolderSource:
@@ -110,8 +138,10 @@ class FolderSource:
         self.room = KEEP_BYTES
         self.rows = self._read_rows()
         self.labels: Any = None
-        if labels is not None:
-            self.labels = self._numbered(labels) if isinstance(labels, str) else self._attributes(labels)
+        if isinstance(labels, str):
+            self.labels = self._array(labels) if ".npz:" in labels else self._numbered(labels)
+        elif labels is not None:
+            self.labels = self._attributes(labels)
 
     def __len__(self):
         return len(self.files)
@@ -158,10 +188,13 @@ class FolderSource:
         there = list(next(iter(self.rows.values()), {}))
         if column not in there:
             raise DataError(f"{self.folder}: no column {column}; there are: {', '.join(there) or 'none (no CSV)'}")
+        return [row[column] for row in self._rows_of_files()]
+
+    def _rows_of_files(self) -> list[dict[str, str]]:
         missing = [p for p in self.files if self._key(p) not in self.rows]
         if missing:
             raise DataError(f"{missing[0]}: not listed in the CSV ({len(missing)} such files)")
-        return [self.rows[self._key(p)][column] for p in self.files]
+        return [self.rows[self._key(p)] for p in self.files]
 
     def _numbered(self, column: str) -> list[int]:
         values = self._column(column)
@@ -171,11 +204,30 @@ class FolderSource:
         return [place[v] for v in values]
 
     def _attributes(self, columns: Sequence[str]) -> np.ndarray:
-        table = [self._column(column) for column in columns]
-        for column, values in zip(columns, table, strict=True):
+        table = []
+        for column in columns:
+            values = self._column(column.removeprefix("!"))
             if not set(values) <= {"0", "1"}:
                 raise DataError(f"{self.folder}: column {column} holds other values than 0 and 1")
+            table.append([(value == "1") != column.startswith("!") for value in values])
         return np.array(table, np.float32).T
+
+    def _array(self, spec: str) -> np.ndarray:
+        """Rows of FILE.npz:ARRAY, in the order of the files."""
+        name, _, key = spec.rpartition(":")
+        path = self.folder.with_name(name)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                if key not in arrays:
+                    raise DataError(f"{path}: no array {key}; there are {', '.join(arrays)}")
+                rows = arrays[key]
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, DataError) else DataError(f"{path}: {error}") from None
+        place = {file: i for i, file in enumerate(self.rows)}
+        if rows.ndim != 2 or len(rows) != len(place):
+            raise DataError(f"{path}: {key} is {rows.shape}, not a row for each of the CSV's {len(place)}")
+        self._rows_of_files()
+        return rows[[place[self._key(p)] for p in self.files]].astype(np.float32)
 
     def _read_rows(self) -> dict[str, dict[str, str]]:
         for path in (self.folder.with_name(f"{self.folder.name}.csv"), self.folder / "labels.csv"):

@@ -127,15 +127,29 @@ def picture_encoder(channels: int, latent_dim: int, widths=(24, 48, 96, 128)) ->
     return keras.Model(picture, [mean, log_variance], name="picture_encoder")
 
 
-def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.Model:
-    """Map pictures [N, H, W, channels] in 0..1 to {"logits": [N, outputs], "layers": [features of each stage]}."""
-    picture = layers.Input((None, None, channels), name="picture")
-    x, features = _center(picture), []
+def _recognising_stages(x, widths):
+    """Stages of half the size each, a strided and a residual convolution; returns every stage's features."""
+    features = []
     for width in widths:
         x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
         y = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
         x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))])
         features.append(x)
-    logits = layers.Dense(outputs, dtype="float32")(layers.GlobalAveragePooling2D()(x))
+    return features
+
+
+def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.Model:
+    """Map pictures [N, H, W, channels] in 0..1 to {"logits": [N, outputs], "layers": [features of each stage]}."""
+    picture = layers.Input((None, None, channels), name="picture")
+    features = _recognising_stages(_center(picture), widths)
+    logits = layers.Dense(outputs, dtype="float32")(layers.GlobalAveragePooling2D()(features[-1]))
     return keras.Model(picture, {"logits": logits, "layers": features}, name="recogniser")
+
+
+def embedder(channels: int, dim: int = 128, side: int = 64, widths=(32, 64, 128, 192)) -> keras.Model:
+    """Map aligned faces [N, side, side, channels] in 0..1 to embeddings [N, dim] of unit length."""
+    picture = layers.Input((side, side, channels), name="picture")
+    x = layers.Flatten()(_recognising_stages(_center(picture), widths)[-1])
+    x = layers.Dense(dim, dtype="float32")(x)
+    return keras.Model(picture, layers.UnitNormalization(dtype="float32")(x), name="embedder")

@@ -1,0 +1,129 @@
+"""`vaekit edit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaekit import options
+
+STEPS = 5
+"""Columns of a strip or a sheet."""
+
+
+def edit(
+    inputs: options.Inputs,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="ATTRIBUTE=VALUE, from -2 to 2: smiling=1. `vaekit models edit` lists them."),
+    ] = None,
+    direction: Annotated[
+        list[str] | None,
+        typer.Option("--direction", help="A fitted direction, FILE or FILE=VALUE: hat.npz=1.5."),
+    ] = None,
+    face: Annotated[str, typer.Option("--face", help="all, largest, or a number from 1, the largest.")] = "largest",
+    face_model: options.FaceModel = None,
+    aligned: options.Aligned = False,
+    strip: Annotated[
+        str | None,
+        typer.Option("--strip", help="Write a row of strengths instead: LOW..HIGH, times the values.", metavar="RANGE"),
+    ] = None,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Write all attributes at all strengths instead.")] = False,
+    output: options.Output = None,
+    overwrite: options.Overwrite = False,
+    recursive: options.Recursive = False,
+    json: options.Json = False,
+    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    bundle: options.Bundle = "edit",
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+) -> None:
+    """Change attributes of the faces in photos.
+
+    1 makes an absent attribute present, -1 a present one absent, 0 leaves it as it is. Of an aligned face template W
+    is expected: eyes at 48 % of the height, chin and hair in the picture.
+
+    Examples:
+
+      vaekit edit portrait.jpg --set smiling=1
+
+      vaekit edit group.jpg --set blond_hair=1 --set eyeglasses=-1 --face all
+
+      vaekit edit photos/ --set age=0.5 -o older/ --recursive
+
+      vaekit edit face.png --aligned --set smiling=1 --strip -2..2
+
+      vaekit edit portrait.jpg --sheet -o sheet.png
+    """
+    import numpy as np
+
+    from vaekit import batch, faces, images
+    from vaekit.apps.edit.editor import Editor
+    from vaekit.errors import UserError
+    from vaekit.latent import load_direction
+
+    values = dict(_assigned(change, "--set") for change in changes or [])
+    named = [_assigned(text, "--direction") if "=" in text else (text, 1.0) for text in direction or []]
+    directions = [(load_direction(Path(path)), strength) for path, strength in named]
+    if not (values or directions or sheet):
+        raise UserError("nothing to change: name an attribute (--set smiling=1) or a --direction, or ask for a --sheet")
+    if (strip or sheet) and face == "all":
+        raise UserError("--strip and --sheet show one face: --face largest, or its number")
+    if strip and sheet:
+        raise UserError("--strip and --sheet are two pictures: ask for one of them")
+    strengths = np.linspace(*_range(strip or "-2..2"), STEPS).round(3).tolist()
+    todo = batch.find_inputs(inputs, "edit", recursive=recursive)
+    targets = batch.Outputs(todo, output, "edit", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
+    editor = Editor(bundle, runtime=runtime.value)
+    editor.check(values, directions)
+    drawing = bool(strip) or sheet
+    unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in named)
+    finder = None if aligned or unchanged else faces.open_finder(face_model)
+
+    def find(pixels: np.ndarray) -> list[faces.Face]:
+        found = [faces.whole(pixels)] if finder is None else faces.find(pixels, finder)
+        return faces.choose(found, face)
+
+    def edit_one(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+        picture = images.read(item.path, max_pixels=max_pixels)
+        suffix = targets.suffix(item) if not drawing or targets.file else ".png"
+        suffix = suffix if drawing else images.output_suffix(picture, suffix)
+        if unchanged and suffix == item.path.suffix:
+            paths = targets.paths(item, suffix, 1, overwrite=overwrite)
+            images.copy(item.path, paths[0], overwrite=overwrite)
+            return paths, (*picture.notes, "nothing changes: copied")
+        found = find(picture.pixels)
+        paths = targets.paths(item, suffix, 1, overwrite=overwrite)
+        if sheet:
+            images.write(paths[0], editor.sheet(picture.pixels, found[0], strengths), overwrite=overwrite)
+        elif strip:
+            row = editor.strip(picture.pixels, found[0], values, strengths, directions=directions)
+            images.write(paths[0], row, overwrite=overwrite)
+        else:
+            edited = editor(picture.pixels, values, found, directions=directions)
+            images.write(paths[0], edited, like=picture, overwrite=overwrite)
+        return paths, picture.notes
+
+    raise typer.Exit(batch.run("edit", todo, edit_one, as_json=json))
+
+
+def _assigned(text: str, option: str) -> tuple[str, float]:
+    """NAME=NUMBER; the name may hold further =, as a path can."""
+    from vaekit.errors import UserError
+
+    name, _, value = text.rpartition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise UserError(f"{option} {text}: expected NAME=NUMBER") from None
+
+
+def _range(text: str) -> tuple[float, float]:
+    from vaekit.errors import UserError
+
+    low, dots, high = text.partition("..")
+    try:
+        if not dots:
+            raise ValueError
+        return float(low), float(high)
+    except ValueError:
+        raise UserError(f"--strip {text}: expected LOW..HIGH, -2..2") from None

@@ -1,0 +1,1 @@
+"""Tell people apart: what identity is measured by, in training and in benchmarks."""

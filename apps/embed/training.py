@@ -1,0 +1,48 @@
+"""Training side of the embedder: aligned faces, and a teacher's embeddings of them."""
+
+import cv2
+import numpy as np
+from keras import ops
+
+from vaekit.data import DataError, crop_resize, to_unit
+from vaekit.models.embedder import Embedder
+from vaekit.training import Task
+
+NARROW = (0.21, 0.13, 0.95, 0.87)
+"""Top, left, bottom and right of template N in template W."""
+
+
+def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A face "image" [H, W, 3] float32 in 0..1 in template N, worn at random, with its "label" [D]."""
+    if "label" not in item or np.ndim(item["label"]) != 1:
+        raise DataError("faces without embeddings: name FILE.npz:ARRAY in the data's labels")
+    image = item["image"]
+    if data.wide:
+        rows, columns = image.shape[:2]
+        top, left, bottom, right = NARROW
+        image = image[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
+    image = crop_resize(image, shape, rng, zoom=(0.92, 1.06), rotate=3.0)
+    if rng.random() < BLURRED:
+        side = int(rng.integers(shape[0] // 3, shape[0]))
+        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    light = to_unit(image) * rng.uniform(0.75, 1.25) + rng.uniform(-0.08, 0.08)
+    return {"image": np.clip(light, 0.0, 1.0).astype(np.float32), "label": item["label"]}
+
+
+BLURRED = 0.2
+"""Share of the examples that come from a small picture."""
+
+
+def measure(model: Embedder, batch: dict) -> dict[str, np.ndarray]:
+    """Cosine to the teacher's embedding, and, to compare, to the next example's; [N]."""
+    found = ops.convert_to_numpy(model.embedder(batch["image"], training=False))
+    teacher = np.asarray(batch["label"])
+    teacher = teacher / np.linalg.norm(teacher, axis=1, keepdims=True)
+    return {
+        "cosine": (found * teacher).sum(axis=1),
+        "cosine_to_another": (found * np.roll(teacher, 1, axis=0)).sum(axis=1),
+    }
+
+
+TASK = Task(Embedder, example, measure)

@@ -1,0 +1,205 @@
+"""CVAE-GAN conditioned on attributes: what changes of a picture where some of them change."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.autoencoder import STRIDE, map_decoder, map_encoder
+from vaekit.networks.convolutional import embedder, patch_discriminator, recogniser
+
+CHANGED = 1.0
+"""How many attributes of an example are drawn to be changed on average; where that is none, it is one."""
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class AttributeCVAEGAN(AdversarialModel):
+    """CVAE-GAN (Bao et al. 2017) whose condition is the wanted change of attributes, [N, K] in -1..1.
+
+    As in STGAN (Liu et al. 2019) the generator is told what shall change, not what shall be: G(z, 0) is the
+    reconstruction x' and G(z, d) its edited twin. What is judged is x + G(z, d) - G(z, 0): the picture keeps what
+    the latent has lost, and no change leaves it as it is. Of each batch a quarter is decoded from z alone, as the
+    paper's is, so that a direction of z can be used too; the rest may look up the encoder's features.
+
+    Encoder and generator are one player, the autoencoder: every loss reaches both, and one pull-back serves them.
+    The classifier C and, with `identity`, the embedder do not move: a run starts from ones that are trained.
+
+    A batch holds "image" [N, H, W, C] in 0..1 and "label" [N, K] of 0 and 1.
+
+    Args:
+        attributes: their names, K of them, in the order of the labels.
+        exclusive: groups of names of which at most one holds, such as colours of hair.
+        channels: channels of the picture.
+        latent_channels: of z [N, h, w, latent_channels].
+        widths: channels of the autoencoder's levels.
+        shrink: the recogniser sees the picture so many times smaller.
+        crop: (top, left, bottom, right) of what the embedder sees, as shares of the picture's sides.
+        pixel: weight of the L1 distance of x' to x.
+        feature: weight of the distance in the classifier's features, f_C.
+        attribute: weight of the classifier's loss on what shall change.
+        other: weight of its loss on what shall not.
+        identity: weight of the cosine distance between the embeddings of x and of its edit.
+        moved: weight of the L1 distance between x and its edit.
+        adversarial: weight of the generator's hinge loss.
+        kl: weight of L_KL, in nats.
+    """
+
+    terms: tuple[str, ...] = ("kl", "pixel", "feature", "attribute", "other", "moved", "adversarial")
+    averaged = ("autoencoder",)
+    _config = (
+        "attributes", "exclusive", "channels", "latent_channels", "widths", "shrink", "crop", "pixel",
+        "feature", "attribute", "other", "identity", "moved", "adversarial", "kl",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        attributes,
+        exclusive=(),
+        channels=3,
+        latent_channels=32,
+        widths=(32, 64, 128),
+        shrink=2,
+        crop=(0.21, 0.13, 0.95, 0.87),
+        pixel=5.0,
+        feature=0.5,
+        attribute=0.7,
+        other=0.4,
+        identity=0.0,
+        moved=0.5,
+        adversarial=0.5,
+        kl=1e-4,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.attributes, self.exclusive = list(attributes), [list(group) for group in exclusive]
+        self.groups = [[self.attributes.index(name) for name in group] for group in self.exclusive]
+        self.channels, self.latent_channels, self.widths = channels, latent_channels, tuple(widths)
+        self.shrink, self.crop = shrink, tuple(crop)
+        self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
+        self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
+        # === Networks ===
+        self.encoder = map_encoder(channels, latent_channels, self.widths)
+        self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
+        self.discriminator = patch_discriminator(channels, widths=(32, 64, 128, 160))
+        self.recogniser = recogniser(channels, len(self.attributes))
+        if identity:
+            self.embedder = embedder(channels)
+            self.terms += ("identity",)
+        self.set_players({"autoencoder": [self.encoder, self.generator], "discriminator": [self.discriminator]})
+        self.freeze("recogniser", [self.recogniser])
+        if identity:
+            self.freeze("embedder", [self.embedder])
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """L_KL + L_G + what the classifier, the embedder and the discriminator make of the edit; L_D."""
+        x, label = batch["image"], ops.cast(batch["label"], "float32")
+        change = self.draw_change(label)
+        coded = self.encoder(x, training=training)
+        z = self.sample_posterior(coded["mean"], coded["log_variance"])
+        alone = ops.shape(x)[0] // 4
+        skips = [ops.concatenate([ops.zeros_like(s[:alone]), s[alone:]]) for s in coded["skips"]]
+        x_rec, x_dec = self.decode_twice(z, change, skips, training)
+        edited = x + x_dec - x_rec
+
+        # L_KL, and L_G (eq. 7) of the reconstruction: pixels and features of C
+        l_kl = losses.kl_standard_normal(coded["mean"], coded["log_variance"])
+        l_pixel = ops.mean(ops.abs(x - x_rec))
+        true, rec, new = (self.recognise(picture) for picture in (x, x_rec, edited))
+        l_feature = losses.feature_l1(true["layers"], rec["layers"])
+        # What C shall see in the edit: what was asked for, and for the rest what it sees in x
+        asked = ops.abs(change)
+        l_attribute = losses.attribute_loss(label + change, new["logits"], asked)
+        l_other = losses.attribute_loss(ops.sigmoid(true["logits"]), new["logits"], 1.0 - asked)
+        l_moved = ops.mean(ops.abs(edited - x))
+        terms = {
+            "kl": l_kl, "pixel": l_pixel, "feature": l_feature, "attribute": l_attribute, "other": l_other,
+            "moved": l_moved,
+        }  # fmt: skip
+        l_g = (
+            self.kl * l_kl + self.pixel * l_pixel + self.feature * l_feature
+            + self.attribute * l_attribute + self.other * l_other + self.moved * l_moved
+        )  # fmt: skip
+        if self.identity:
+            terms["identity"] = losses.cosine_distance(self.embed(x), self.embed(edited))
+            l_g += self.identity * terms["identity"]
+        # L_D
+        real, fake = (self.discriminator(2.0 * p - 1.0, training=training)["logits"] for p in (x, edited))
+        l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
+        terms["adversarial"] = losses.weighted_mean(-fake)
+        return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
+
+    def draw_change(self, label):
+        """What to change of attributes [N, K]: -1, 0 or 1, each with the same chance, and at least one.
+
+        Where one of an exclusive group is to come, the others go.
+        """
+        lots = ops.cast(self.random_uniform(ops.shape(label)), "float32")
+        first = ops.one_hot(ops.argmin(lots, axis=1), len(self.attributes), dtype="float32")
+        asked = ops.maximum(first, ops.cast(lots < CHANGED / len(self.attributes), "float32"))
+        change = asked * (1.0 - 2.0 * label)
+        for group in self.groups:
+            members = ops.sum(ops.one_hot(group, len(self.attributes), dtype="float32"), axis=0)
+            coming = members * ops.cast(change > 0, "float32")
+            any_comes = ops.max(coming, axis=1, keepdims=True)
+            chosen = ops.one_hot(ops.argmax(coming * (2.0 - lots), axis=1), len(self.attributes), dtype="float32")
+            change = change + any_comes * members * (chosen - label - change)
+        return change
+
+    def decode_twice(self, z, change, skips, training=False):
+        """(G(z, 0), G(z, change)), each [N, H, W, C]."""
+        both = [ops.concatenate([t, t]) for t in (z, *skips)]
+        changes = ops.concatenate([ops.zeros_like(change), change])
+        return ops.split(self.generator([both[0], changes, *both[1:]], training=training), 2)
+
+    def recognise(self, picture):
+        """What C sees: logits [N, K] and its features."""
+        small = ops.average_pool(picture, self.shrink, strides=self.shrink) if self.shrink > 1 else picture
+        return self.recogniser(small, training=False)
+
+    def embed(self, picture):
+        """Embeddings [N, D] of the faces."""
+        sides = picture.shape[1:3]
+        top, left, bottom, right = (
+            round(share * side) for share, side in zip(self.crop, (*sides, *sides), strict=True)
+        )
+        side = self.embedder.input_shape[1:3]
+        return self.embedder(ops.image.resize(picture[:, top:bottom, left:right], side), training=False)
+
+    def default_optimizers(self):
+        """Adam 2e-4 with betas .5 and .99 for both."""
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.99) for player in self.players}
+
+    # === Use ===
+    @property
+    def stride(self):
+        """Pixels a side to one place of z."""
+        return STRIDE * 2 ** (len(self.widths) - 1)
+
+    def encode(self, image):
+        """The posterior's mean z [N, h, w, latent_channels]."""
+        return self.encoder(image, training=False)["mean"]
+
+    def edit(self, image, change, direction=None):
+        """What the change [N, K] and, where one is given, a direction of z [N, h, w, latent_channels] add.
+
+        Returns:
+            A difference [N, H, W, C], 0 where both are 0.
+        """
+        coded = self.encoder(image, training=False)
+        x_rec, x_dec = self.decode_twice(coded["mean"], ops.convert_to_tensor(change), coded["skips"])
+        added = x_dec - x_rec
+        if direction is not None:
+            nothing = [ops.zeros_like(s) for s in coded["skips"]]
+            unchanged = ops.zeros_like(ops.convert_to_tensor(change))
+            before, after = (
+                self.generator([z, unchanged, *nothing], training=False)
+                for z in (coded["mean"], coded["mean"] + direction)
+            )
+            added += after - before
+        return added
+
+    # === Config ===
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}
