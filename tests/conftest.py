@@ -24,7 +24,7 @@ models = {
     "inpaint": Inpainter(latent_dim=4, widths=(8, 8, 8, 8)),
     "superres": SuperResolver(latent_dim=4, widths=(8, 8), width=8, depth=2),
     "edit": AttributeCVAEGAN(
-        ["smiling", "dark", "fair"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8)
+        ["smiling", "dark", "fair"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8, 8)
     ),
 }
 networks = {

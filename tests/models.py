@@ -81,7 +81,7 @@ TABLE = [
             exclusive=[("dark", "fair")],
             channels=shape[2],
             latent_channels=4,
-            widths=(8, 8, 8),
+            widths=(8, 8, 8, 8),
             identity=1,
         ),
         shapes=((32, 48, 1), (32, 32, 3)),

@@ -60,7 +60,7 @@ def test_pull_push_of_nothing_known_is_grey():
 def attribute_model():
     """One of four attributes, two of which exclude each other, with weights that make it do something."""
     model = AttributeCVAEGAN(
-        ["smiling", "dark", "fair", "old"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8)
+        ["smiling", "dark", "fair", "old"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8, 8)
     )
     rng = np.random.default_rng(0)
     for variable in (*model.encoder.variables, *model.generator.variables):

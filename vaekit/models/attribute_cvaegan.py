@@ -1,13 +1,17 @@
 """CVAE-GAN conditioned on attributes: what changes of a picture where some of them change."""
 
+import math
+
 import keras
 from keras import ops
 
 from vaekit import losses
 from vaekit.game import AdversarialModel
-from vaekit.networks.autoencoder import STRIDE, map_decoder, map_encoder
-from vaekit.networks.convolutional import embedder, patch_discriminator, recogniser
+from vaekit.networks.autoencoder import map_decoder, map_encoder
+from vaekit.networks.convolutional import embedder, projected_discriminator, recogniser
 
+SEEN = 3
+"""Stages of the classifier whose features the discriminator sees."""
 CHANGED = 1.0
 """How many attributes of an example are drawn to be changed on average; where that is none, it is one."""
 
@@ -32,7 +36,7 @@ class AttributeCVAEGAN(AdversarialModel):
         channels: channels of the picture.
         latent_channels: of z [N, h, w, latent_channels].
         widths: channels of the autoencoder's levels.
-        shrink: the recogniser sees the picture so many times smaller.
+        shrink: the recogniser sees the picture so many times smaller, a power of 2.
         crop: (top, left, bottom, right) of what the embedder sees, as shares of the picture's sides.
         pixel: weight of the L1 distance of x' to x.
         feature: weight of the distance in the classifier's features, f_C.
@@ -57,15 +61,15 @@ class AttributeCVAEGAN(AdversarialModel):
         exclusive=(),
         channels=3,
         latent_channels=32,
-        widths=(32, 64, 128),
+        widths=(16, 32, 64, 128),
         shrink=2,
         crop=(0.21, 0.13, 0.95, 0.87),
         pixel=5.0,
         feature=0.5,
-        attribute=0.7,
-        other=0.4,
+        attribute=0.4,
+        other=0.3,
         identity=0.0,
-        moved=0.5,
+        moved=1.0,
         adversarial=0.5,
         kl=1e-4,
         **kwargs,
@@ -80,8 +84,9 @@ class AttributeCVAEGAN(AdversarialModel):
         # === Networks ===
         self.encoder = map_encoder(channels, latent_channels, self.widths)
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
-        self.discriminator = patch_discriminator(channels, widths=(32, 64, 128, 160))
         self.recogniser = recogniser(channels, len(self.attributes))
+        seen = [layer.shape[-1] for layer in self.recogniser.output["layers"][:SEEN]]
+        self.discriminator = projected_discriminator(channels, seen, skip=int(math.log2(shrink)))
         if identity:
             self.embedder = embedder(channels)
             self.terms += ("identity",)
@@ -124,7 +129,10 @@ class AttributeCVAEGAN(AdversarialModel):
             terms["identity"] = losses.cosine_distance(self.embed(x), self.embed(edited))
             l_g += self.identity * terms["identity"]
         # L_D
-        real, fake = (self.discriminator(2.0 * p - 1.0, training=training)["logits"] for p in (x, edited))
+        real, fake = (
+            self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training)
+            for p, seen in ((x, true), (edited, new))
+        )
         l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
         terms["adversarial"] = losses.weighted_mean(-fake)
         return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
@@ -174,7 +182,7 @@ class AttributeCVAEGAN(AdversarialModel):
     @property
     def stride(self):
         """Pixels a side to one place of z."""
-        return STRIDE * 2 ** (len(self.widths) - 1)
+        return 2 ** len(self.widths)
 
     def encode(self, image):
         """The posterior's mean z [N, h, w, latent_channels]."""

@@ -5,14 +5,12 @@ from keras import layers
 
 from vaekit.networks.blocks import SelfAttention, residual_block
 
-STRIDE = 4
-"""Of the first layer, so that no convolution runs at full size."""
 
-
-def map_encoder(channels: int, latent_channels: int, widths=(32, 64, 128)) -> keras.Model:
+def map_encoder(channels: int, latent_channels: int, widths=(16, 32, 64, 128)) -> keras.Model:
     """Map pictures [N, H, W, channels] in 0..1 to a posterior and to what a decoder may look up.
 
-    H and W are multiples of the last level's stride, 4 * 2 ** (len(widths) - 1).
+    Every level halves the picture, so H and W are multiples of 2 ** len(widths). At the first, where a convolution
+    costs most and sees least, there is no more than one.
 
     Returns:
         A model whose output is {"mean" and "log_variance": [N, h, w, latent_channels] at the last level,
@@ -21,9 +19,8 @@ def map_encoder(channels: int, latent_channels: int, widths=(32, 64, 128)) -> ke
     picture = layers.Input((None, None, channels), name="picture")
     x, levels = layers.Rescaling(2.0, offset=-1.0)(picture), []
     for level, width in enumerate(widths):
-        first = level == 0
-        x = layers.Conv2D(width, 2 * STRIDE if first else 3, strides=STRIDE if first else 2, padding="same")(x)
-        for _ in range(1 if first else 2):
+        x = layers.Conv2D(width, 4, strides=2, padding="same")(layers.ReLU()(x) if level == 1 else x)
+        for _ in range(min(level, 2)):
             x = residual_block(x, activation="relu")
         levels.append(x)
     mean = layers.Conv2D(latent_channels, 1, dtype="float32")(x)
@@ -33,7 +30,7 @@ def map_encoder(channels: int, latent_channels: int, widths=(32, 64, 128)) -> ke
     return keras.Model(picture, {"mean": mean, "log_variance": log_variance, "skips": levels[:-1]}, name="map_encoder")
 
 
-def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(32, 64, 128)) -> keras.Model:
+def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(16, 32, 64, 128)) -> keras.Model:
     """Map [z [N, h, w, latent_channels], vector [N, vector_dim], *skips] to pictures [N, H, W, channels] about 0..1.
 
     The skips are those of a `map_encoder` of the same widths, or zeros where z alone is to say it all.
@@ -47,14 +44,15 @@ def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(32
     for level in range(len(widths) - 2, -1, -1):
         width = widths[level]
         x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(width, 1)(x))
-        x = layers.Conv2D(width, 1)(layers.Concatenate()([x, skips[level]]))
-        x = residual_block(x, vector, "relu")
+        x = layers.Conv2D(width, 1 if level else 3, padding="same")(layers.Concatenate()([x, skips[level]]))
+        if level:
+            x = residual_block(x, vector, "relu")
         if level == len(widths) - 2:
             x = SelfAttention(width // 2)(x)
             x = residual_block(x, vector, "relu")
     x = layers.ReLU()(x)
     picture = layers.Conv2DTranspose(
-        channels, 2 * STRIDE, strides=STRIDE, padding="same", kernel_initializer="zeros", dtype="float32"
+        channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32"
     )(x)
     picture = layers.Rescaling(1.0, offset=0.5, dtype="float32")(picture)
     return keras.Model([z, vector, *skips], picture, name="map_decoder")
