@@ -61,7 +61,7 @@ class AttributeCVAEGAN(AdversarialModel):
         exclusive=(),
         channels=3,
         latent_channels=32,
-        widths=(16, 32, 64, 128),
+        widths=(16, 32, 64, 96),
         shrink=2,
         crop=(0.21, 0.13, 0.95, 0.87),
         pixel=5.0,

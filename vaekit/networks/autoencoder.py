@@ -6,7 +6,7 @@ from keras import layers
 from vaekit.networks.blocks import SelfAttention, residual_block
 
 
-def map_encoder(channels: int, latent_channels: int, widths=(16, 32, 64, 128)) -> keras.Model:
+def map_encoder(channels: int, latent_channels: int, widths=(16, 32, 64, 96)) -> keras.Model:
     """Map pictures [N, H, W, channels] in 0..1 to a posterior and to what a decoder may look up.
 
     Every level halves the picture, so H and W are multiples of 2 ** len(widths). At the first, where a convolution
@@ -30,7 +30,7 @@ def map_encoder(channels: int, latent_channels: int, widths=(16, 32, 64, 128)) -
     return keras.Model(picture, {"mean": mean, "log_variance": log_variance, "skips": levels[:-1]}, name="map_encoder")
 
 
-def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(16, 32, 64, 128)) -> keras.Model:
+def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(16, 32, 64, 96)) -> keras.Model:
     """Map [z [N, h, w, latent_channels], vector [N, vector_dim], *skips] to pictures [N, H, W, channels] about 0..1.
 
     The skips are those of a `map_encoder` of the same widths, or zeros where z alone is to say it all.
