@@ -20,13 +20,19 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="only the first so many images")
 
 
-def load(arguments: argparse.Namespace) -> list[np.ndarray]:
-    """The images, [H, W, 3] uint8; of a data set only what is kept for validation."""
+def items(arguments: argparse.Namespace, labels: list[str] | None = None) -> list[dict]:
+    """The images' items, with labels where columns are named; of a data set only what is kept for validation."""
     column, _, every = (arguments.holdout or "file:1").partition(":")
-    source = open_source(arguments.folder, split="validation", holdout=Holdout(column, int(every)))
+    holdout = Holdout(column, int(every))
+    source = open_source(arguments.folder, split="validation", holdout=holdout, labels=labels)
+    return [source[index] for index in range(min(len(source), arguments.limit or len(source)))]
+
+
+def load(arguments: argparse.Namespace) -> list[np.ndarray]:
+    """The images, [H, W, 3] uint8."""
     loaded = []
-    for index in range(min(len(source), arguments.limit or len(source))):
-        image = source[index]["image"]
+    for item in items(arguments):
+        image = item["image"]
         if arguments.side:
             image = cv2.resize(image, (arguments.side, arguments.side), interpolation=cv2.INTER_AREA)
         loaded.append(image)

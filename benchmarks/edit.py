@@ -13,13 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from common import add_source, described, fit, write_card
+from common import add_source, described, fit, items, write_card
 from judge import Judge
 from rich.progress import track
 
 from vaekit import faces, images
 from vaekit.apps.edit.editor import Editor
-from vaekit.data import Holdout, open_source
 
 CELEBA = {
     "smiling": "Smiling", "mouth_open": "Mouth_Slightly_Open", "eyeglasses": "Eyeglasses", "bangs": "Bangs",
@@ -33,15 +32,8 @@ MARGIN = 0.1
 
 def load(arguments: argparse.Namespace, names: tuple[str, ...]) -> tuple[list[np.ndarray], np.ndarray]:
     """Faces [H, W, 3] uint8 kept for validation, and their attributes [N, K]."""
-    column, _, every = (arguments.holdout or "file:1").partition(":")
-    source = open_source(
-        arguments.folder,
-        split="validation",
-        holdout=Holdout(column, int(every)),
-        labels=[CELEBA[name] for name in names],
-    )
-    items = [source[index] for index in range(min(len(source), arguments.limit or len(source)))]
-    return [item["image"] for item in items], np.stack([item["label"] for item in items])
+    held = items(arguments, [CELEBA[name] for name in names])
+    return [item["image"] for item in held], np.stack([item["label"] for item in held])
 
 
 def on_canvas(face: np.ndarray) -> tuple[np.ndarray, faces.Face]:

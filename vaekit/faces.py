@@ -17,8 +17,10 @@ from vaekit.images import ImageError
 TEMPLATE_W = np.array([(0.3676, 0.4818), (0.6257, 0.4818), (0.493, 0.625), (0.382, 0.759), (0.611, 0.758)])
 """Where a crop with hair and chin has the five points, as shares of its side: the eye on the picture's left, the other
 eye, the tip of the nose, the mouth's corner on the picture's left, the other corner."""
+NARROW = (0.21, 0.13, 0.95, 0.87)
+"""Top, left, bottom and right of the narrow crop in the wide one."""
 TEMPLATE_N = (TEMPLATE_W - (0.13, 0.21)) / 0.74
-"""The same of a narrow crop, which is the part of the wide one from (.13, .21) to (.87, .95)."""
+"""The same five points of the narrow crop."""
 SEARCHED = 1024
 """Faces are searched for in a copy of the photo whose longer side has no more pixels than this. MTCNN, which finds
 faces from 20 pixels up, so finds those from a fiftieth of the longer side up."""
@@ -357,7 +359,7 @@ def _seen(matrix: np.ndarray, side: int, shape: tuple[int, ...]) -> tuple[slice,
     """The rows and columns of an image that a crop shows, and a margin: never none."""
     ends = np.array([[(x, y) for x in (-0.5, side - 0.5) for y in (-0.5, side - 0.5)]])
     corners = cv2.transform(ends, cv2.invertAffineTransform(matrix))[0]
-    margin = 3 * max(1 / _scale(matrix), 1.0)  # what cubic interpolation takes in
+    margin = 3 * max(1 / scale_of(matrix), 1.0)  # what cubic interpolation takes in
     limit = np.array(shape[1::-1])
     first = np.floor(corners.min(axis=0) - margin).clip(0, limit - 1).astype(int)
     end = np.ceil(corners.max(axis=0) + margin).clip(first + 1, limit).astype(int)
@@ -371,21 +373,22 @@ def _within(matrix: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
     return part
 
 
-def _scale(matrix: np.ndarray) -> float:
+def scale_of(matrix: np.ndarray) -> float:
+    """How many times as large a crop is as what it shows."""
     return math.hypot(matrix[0, 0], matrix[1, 0])
 
 
 def _moved(image: np.ndarray, matrix: np.ndarray, size: tuple[int, ...], interpolation: int, border: int) -> np.ndarray:
     """An image [h, w, ...] under a similarity, as float32 of `size` (width, height), without aliasing."""
     # Averaged down by the whole factor in it, then drawn finer by the rest and averaged again.
-    coarser = max(math.floor(1 / _scale(matrix) + ROUNDING), 1)
+    coarser = max(math.floor(1 / scale_of(matrix) + ROUNDING), 1)
     if coarser > 1:
         before = np.array(image.shape[1::-1])
         image = cv2.resize(image, (-(-before // coarser)).tolist(), interpolation=cv2.INTER_AREA)
         factor = before / image.shape[1::-1]
         offset = matrix[:, 2] + matrix[:, :2] @ (0.5 * factor - 0.5)
         matrix = np.column_stack([matrix[:, :2] * factor, offset])
-    finer = math.ceil(1 / _scale(matrix) - ROUNDING)
+    finer = math.ceil(1 / scale_of(matrix) - ROUNDING)
     matrix = finer * matrix
     matrix[:, 2] += (finer - 1) / 2
     fine = finer * size[0], finer * size[1]

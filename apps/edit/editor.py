@@ -134,8 +134,7 @@ class Editor:
 
         The side is the face's own, at most CELL.
         """
-        scale = np.sqrt(abs(np.linalg.det(faces.alignment(face, CELL)[:, :2])))
-        side = min(CELL, round(CELL / scale))
+        side = min(CELL, round(CELL / faces.scale_of(faces.alignment(face, CELL))))
         cells = []
         for strength in strengths:
             times = {name: float(strength * value) for name, value in values.items()}

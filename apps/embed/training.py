@@ -5,11 +5,9 @@ import numpy as np
 from keras import ops
 
 from vaekit.data import DataError, crop_resize, to_unit
+from vaekit.faces import NARROW
 from vaekit.models.embedder import Embedder
 from vaekit.training import Task
-
-NARROW = (0.21, 0.13, 0.95, 0.87)
-"""Top, left, bottom and right of template N in template W."""
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:

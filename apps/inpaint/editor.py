@@ -290,8 +290,7 @@ class Crop:
 
 def aligned(image: np.ndarray, mask: np.ndarray, face: faces.Face) -> Crop:
     """The crop of a face at the image's own scale."""
-    whole = faces.alignment(face, COARSE)
-    side = max(round(COARSE / np.hypot(whole[0, 0], whole[1, 0])), COARSE)
+    side = max(round(COARSE / faces.scale_of(faces.alignment(face, COARSE))), COARSE)
     matrix = faces.alignment(face, side)
     hole = faces.cut(mask.astype(np.float32), matrix, side, cv2.BORDER_REPLICATE) > SHADE
     return Crop(matrix, faces.align(image, matrix, side)[..., :3], hole)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.faces import NARROW
 from vaekit.game import AdversarialModel
 from vaekit.networks.autoencoder import map_decoder, map_encoder
 from vaekit.networks.convolutional import embedder, projected_discriminator, recogniser
@@ -63,7 +64,7 @@ class AttributeCVAEGAN(AdversarialModel):
         latent_channels=32,
         widths=(16, 32, 64, 96),
         shrink=2,
-        crop=(0.21, 0.13, 0.95, 0.87),
+        crop=NARROW,
         pixel=5.0,
         feature=0.5,
         attribute=0.4,
@@ -76,7 +77,6 @@ class AttributeCVAEGAN(AdversarialModel):
     ):
         super().__init__(**kwargs)
         self.attributes, self.exclusive = list(attributes), [list(group) for group in exclusive]
-        self.groups = [[self.attributes.index(name) for name in group] for group in self.exclusive]
         self.channels, self.latent_channels, self.widths = channels, latent_channels, tuple(widths)
         self.shrink, self.crop = shrink, tuple(crop)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
@@ -136,6 +136,11 @@ class AttributeCVAEGAN(AdversarialModel):
         l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
         terms["adversarial"] = losses.weighted_mean(-fake)
         return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
+
+    @property
+    def groups(self):
+        """The exclusive attributes by their places."""
+        return [[self.attributes.index(name) for name in group] for group in self.exclusive]
 
     def draw_change(self, label):
         """What to change of attributes [N, K]: -1, 0 or 1, each with the same chance, and at least one.
