@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -539,7 +540,7 @@ def test_existing_file_is_kept_unless_overwrite(tmp_path):
 
 @pytest.mark.parametrize("links", [True, False])
 def test_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch, links):
-    path, sync, link = tmp_path / "photo.png", os.fsync, os.link
+    path, sync = tmp_path / "photo.png", os.fsync
 
     def race(descriptor):
         path.write_bytes(b"theirs")
@@ -549,7 +550,9 @@ def test_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch, links):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "fsync", race)
-    monkeypatch.setattr(os, "link", link if links else no_links)
+    if not links:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+        monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(ImageError, match="already exists"):
         images.write(path, RGB)
     assert path.read_bytes() == b"theirs"
@@ -560,6 +563,7 @@ def test_writes_where_there_are_no_hard_links(tmp_path, monkeypatch):
     def no_links(source, target):
         raise OSError(errno.EPERM, "Operation not permitted")
 
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # a system that has it has links
     monkeypatch.setattr(os, "link", no_links)
     images.write(tmp_path / "photo.png", RGB)
     assert os.listdir(tmp_path) == ["photo.png"]
@@ -574,6 +578,24 @@ def test_full_disk(tmp_path, monkeypatch):
             images.write(tmp_path / "photo.png", RGB)
     assert one_line(error, "photo.png", "no space left")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without names")
+@pytest.mark.parametrize("there", [False, True])
+def test_a_process_that_is_killed_while_writing_leaves_nothing_new(tmp_path, there):
+    path = tmp_path / "photo.png"
+    if there:
+        images.write(path, RGB)
+    before = path.read_bytes() if there else None
+    code = (
+        "import os, signal, sys; import numpy as np; from vaekit import images\n"
+        "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "images.write(sys.argv[1], np.zeros((8, 8, 3), np.uint8), overwrite=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == (["photo.png"] if there else [])
+    assert not there or path.read_bytes() == before
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -2,4 +2,5 @@
 
 from vaekit.cli import main
 
-main()
+if __name__ == "__main__":  # not in the processes that a folder is edited in
+    main()

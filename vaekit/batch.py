@@ -1,15 +1,20 @@
 """Files in, files out: what one command is to do, and doing it so that one bad file stops no other."""
 
+import contextlib
 import glob
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vaekit import workers
 from vaekit.errors import UserError
 from vaekit.images import SUFFIXES, ImageError
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +26,52 @@ class Input:
     """The path below the folder that was named: where it goes in an output folder, and how a mask is found."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an input: `error` says what failed, and `skipped` that its outputs were there already."""
+
+    input: str
+    outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str | None = None
+    skipped: bool = False
+
+
 @dataclass
 class Report:
     """What became of the inputs."""
 
     command: str
     done: list[dict] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     failed: list[dict] = field(default_factory=list)
+    interrupted: bool = False
     seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Note an outcome, and tell on standard error what a user must hear of it at once."""
+        if outcome.error is not None:
+            print(f"vaekit: {outcome.error}", file=sys.stderr)
+            self.failed.append({"input": outcome.input, "error": outcome.error})
+            return
+        for note in outcome.notes:
+            print(f"vaekit: {outcome.input}: {note}", file=sys.stderr)
+        if outcome.skipped:
+            self.skipped.append(outcome.input)
+            return
+        entry = {"input": outcome.input, "outputs": list(outcome.outputs), "seconds": outcome.seconds}
+        self.done.append({**entry, "notes": list(outcome.notes)})
 
     def line(self) -> str:
         """One line for people."""
         outputs = [name for entry in self.done for name in entry["outputs"]]
         where = outputs[0] if len(outputs) == 1 else f"{len(outputs)} files"
-        line = f"{self.command}: {len(self.done)} done ({where}) in {self.seconds:.1f} s" if outputs else ""
-        failed = f"{len(self.failed)} failed" if self.failed else ""
-        return ", ".join(part for part in (line, failed) if part) or f"{self.command}: nothing"
+        parts = [f"{len(self.done)} done ({where}) in {self.seconds:.1f} s"] if outputs else []
+        parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += ["interrupted"] if self.interrupted else []
+        return f"{self.command}: {', '.join(parts) or 'nothing'}"
 
     def json(self) -> str:
         """One object for machines."""
@@ -44,7 +79,9 @@ class Report:
             {
                 "command": self.command,
                 "done": self.done,
+                "skipped": self.skipped,
                 "failed": self.failed,
+                "interrupted": self.interrupted,
                 "seconds": round(self.seconds, 3),
             },
             ensure_ascii=False,
@@ -116,6 +153,10 @@ def find_partner(item: Input, partners: Path, suffix: str) -> Path:
     return found[0]
 
 
+class DoneError(Exception):
+    """An input's outputs are there, and that was to be enough."""
+
+
 class Outputs:
     """Where edits go; no two of them to one file.
 
@@ -124,13 +165,29 @@ class Outputs:
         output: a file (for a lone input), a folder, or None for STEM_COMMAND beside the input.
         command: the verb.
         alone: whether there is one input, named as a file.
+        samples: files to write for an input.
+        overwrite: replace what is there.
+        skip_existing: leave an input alone whose outputs are there.
 
     Raises:
-        UserError: an output is named that cannot be one.
+        UserError: an output is named that cannot be one, or what is there is to be both replaced and kept.
     """
 
-    def __init__(self, inputs: Sequence[Input], output: Path | None, command: str, *, alone: bool):
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        output: Path | None,
+        command: str,
+        *,
+        alone: bool,
+        samples: int = 1,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+    ):
+        if overwrite and skip_existing:
+            raise UserError("--overwrite and --skip-existing exclude each other")
         self.output, self.command = output, command
+        self.samples, self.overwrite, self.skip_existing = samples, overwrite, skip_existing
         self.file = output is not None and alone and not output.is_dir() and output.suffix != ""
         if output is not None and not self.file and output.exists() and not output.is_dir():
             raise UserError(f"{output}: not a folder, and there are {len(inputs)} inputs")
@@ -140,72 +197,137 @@ class Outputs:
         """The suffix asked for."""
         return self.output.suffix if self.output is not None and self.file else item.path.suffix
 
-    def paths(self, item: Input, suffix: str, samples: int, *, overwrite: bool) -> list[Path]:
+    def done(self, item: Input) -> bool:
+        """Whether an input can be skipped unread: its outputs are there with the suffix asked for."""
+        return self.skip_existing and all(path.exists() for path in self._paths(item, self.suffix(item)))
+
+    def paths(self, item: Input, suffix: str) -> list[Path]:
         """The files to write for an input, one a sample; their folder is made.
 
         Raises:
+            DoneError: all of them exist, with `skip_existing`.
             ImageError: one exists (without `overwrite`), another input's edit is there, or the suffix asked
                 for cannot hold the picture.
         """
+        paths = self._paths(item, suffix)
+        for path in paths:
+            if self.taken.setdefault(path, item) is not item:
+                raise ImageError(f"{item.path}: {path} is the output of {self.taken[path].path} already")
+        if self.skip_existing and all(path.exists() for path in paths):
+            raise DoneError
+        for path in paths:
+            if path.exists() and not self.overwrite:
+                raise ImageError(f"{item.path}: {path} already exists (--overwrite replaces it)")
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        return paths
+
+    def _paths(self, item: Input, suffix: str) -> list[Path]:
         if self.output is None:
             base = item.path.with_name(f"{item.path.stem}_{self.command}{suffix}")
         elif self.file:
             base = self.output
         else:
             base = (self.output / item.relative).with_suffix(suffix)
-        numbers = [""] if samples == 1 else [f"_{number}" for number in range(1, samples + 1)]
-        paths = [base.with_name(base.stem + number + base.suffix) for number in numbers]
-        for path in paths:
-            if self.taken.setdefault(path, item) is not item:
-                raise ImageError(f"{item.path}: {path} is the output of {self.taken[path].path} already")
-            if path.exists() and not overwrite:
-                raise ImageError(f"{item.path}: {path} already exists (--overwrite replaces it)")
-        base.parent.mkdir(parents=True, exist_ok=True)
-        return paths
+        numbers = [""] if self.samples == 1 else [f"_{number}" for number in range(1, self.samples + 1)]
+        return [base.with_name(base.stem + number + base.suffix) for number in numbers]
+
+
+Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
+"""Edits an input, writes its files, returns their paths and notes for the user."""
 
 
 def run(
-    command: str, inputs: Iterable[Input], edit: Callable[[Input], tuple[list[Path], Sequence[str]]], *, as_json: bool
+    inputs: Sequence[Input],
+    targets: Outputs,
+    opener: Callable[[int], Edit],
+    *,
+    jobs: int | None = None,
+    engine: workers.Engine = workers.processes,
+    as_json: bool = False,
 ) -> int:
     """Edit every input; a failure is told at once on standard error and the rest goes on.
 
     Args:
-        command: the verb.
         inputs: what to edit.
-        edit: edits one, writes its files, returns their paths and notes for the user.
+        targets: where to.
+        opener: opens the bundle and all else that edits share, once in every process, to which it goes by pickling;
+            is told how many threads a call of the network may take, 0 for all cores.
+        jobs: processes; None for one a core, and none but this for a lone input.
+        engine: what runs them.
         as_json: print the report as JSON, not as a line.
 
     Returns:
-        The exit status: 0 all done, 1 some failed.
+        The exit status: 0 all done, 1 some failed, 130 interrupted.
+
+    Raises:
+        UserError: what `opener` raises.
     """
-    inputs = list(inputs)
-    report = Report(command)
+    report = Report(targets.command)
     started = time.monotonic()
-    for item in with_bar(inputs, command):
-        began = time.monotonic()
+    with bar(len(inputs), targets.command) as advance:
         try:
-            outputs, notes = edit(item)
-        except (ImageError, OSError, MemoryError) as error:
-            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
-            message = reason if str(item.path) in reason else f"{item.path}: {reason}"
-            print(f"vaekit: {message}", file=sys.stderr)
-            report.failed.append({"input": str(item.path), "error": message})
-            continue
-        for note in notes:
-            print(f"vaekit: {item.path}: {note}", file=sys.stderr)
-        seconds = round(time.monotonic() - began, 3)
-        entry = {"input": str(item.path), "outputs": [str(path) for path in outputs], "seconds": seconds}
-        report.done.append({**entry, "notes": list(notes)})
+            with contextlib.closing(engine(_Attempts(opener, targets), _groups(inputs), jobs)) as outcomes:
+                for outcome in outcomes:
+                    report.add(outcome)
+                    advance()
+        except KeyboardInterrupt:
+            report.interrupted = True
     report.seconds = time.monotonic() - started
     print(report.json() if as_json else report.line())
+    if report.interrupted:
+        return INTERRUPTED
     return 1 if report.failed else 0
 
 
-def with_bar(inputs: list[Input], command: str) -> Iterable[Input]:
-    """The inputs, under a progress bar where there are several and somebody looks."""
-    if len(inputs) < 2 or not sys.stderr.isatty():
-        return inputs
-    from rich.console import Console
-    from rich.progress import track
+def _groups(inputs: Sequence[Input]) -> list[list[Input]]:
+    """Inputs that could be given the same output stay together, so that it shows."""
+    groups: dict[str, list[Input]] = {}
+    for item in inputs:
+        key = str(item.relative.with_suffix("")).casefold()
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
 
-    return track(inputs, description=command, console=Console(stderr=True))
+
+@dataclass
+class _Attempts:
+    """Opens what edits share, and edits groups of inputs whatever becomes of each."""
+
+    opener: Callable[[int], Edit]
+    targets: Outputs
+
+    def open(self, threads: int) -> Callable[[list[Input]], list[Outcome]]:
+        edit = self.opener(threads)
+        return lambda group: [self._attempt(edit, item) for item in group]
+
+    def lost(self, group: list[Input], reason: str) -> list[Outcome]:
+        """Outcomes of a group whose process has ended."""
+        return [Outcome(str(item.path), error=f"{item.path}: {reason}") for item in group]
+
+    def _attempt(self, edit: Edit, item: Input) -> Outcome:
+        began = time.monotonic()
+        try:
+            if self.targets.done(item):
+                raise DoneError
+            outputs, notes = edit(item)
+        except DoneError:
+            return Outcome(str(item.path), skipped=True)
+        except (ImageError, OSError, MemoryError) as error:
+            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
+            message = reason if str(item.path) in reason else f"{item.path}: {reason}"
+            return Outcome(str(item.path), error=message)
+        seconds = round(time.monotonic() - began, 3)
+        return Outcome(str(item.path), tuple(str(path) for path in outputs), tuple(notes), seconds)
+
+
+@contextlib.contextmanager
+def bar(count: int, command: str) -> Iterator[Callable[[], None]]:
+    """A progress bar where there are several inputs and somebody looks; yields what advances it by one."""
+    if count < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(command, total=count)
+        yield lambda: progress.advance(task)

@@ -9,6 +9,7 @@ A profile is kept only where it fits the pixels: no RGB profile in a grey file, 
 """
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -393,25 +394,45 @@ def _write(path: str | os.PathLike[str], save: Callable[[str, BinaryIO], object]
 def _write_atomically(target: Path, save: Callable[[str, BinaryIO], object], overwrite: bool) -> None:
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        # Not tempfile: its files can be read by their owner only.
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as file:
+        with _new_file(temporary) as file:
             save(target.suffix, file)
             file.flush()
             os.fsync(file.fileno())
-        if not overwrite:
-            try:
-                os.link(temporary, target)  # tests for the name and takes it in one step
-                return
-            except FileExistsError:
-                raise
-            except OSError:  # no hard links on this file system
-                if target.exists():
-                    raise FileExistsError from None
+            if not overwrite:
+                try:
+                    _link(file, temporary, target)  # tests for the name and takes it in one step
+                    return
+                except FileExistsError:
+                    raise
+                except OSError:  # no hard links on this file system
+                    if target.exists():
+                        raise FileExistsError from None
+            if not temporary.exists():
+                _link(file, temporary, temporary)
         os.replace(temporary, target)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A file to be written: without a name where the system can, so that a killed process leaves nothing behind."""
+    # Not tempfile: its files can be read by their owner only.
+    if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
+        try:
+            return os.fdopen(os.open(path.parent, os.O_RDWR | os.O_TMPFILE, 0o666), "w+b")
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666), "w+b")
+
+
+def _link(file: BinaryIO, name: Path, target: Path) -> None:
+    """Give a new file, called `name` or without a name, the name `target`."""
+    if name.exists():
+        os.link(name, target)
+    else:  # a link of /proc is followed only where a folder's descriptor is given too, whichever it is
+        os.link(f"/proc/self/fd/{file.fileno()}", target, src_dir_fd=file.fileno())
 
 
 def _reason(error: Exception) -> str:

@@ -14,12 +14,28 @@ class Runtime(StrEnum):
     TENSORFLOW = "tensorflow"
 
 
+class Engine(StrEnum):
+    """What a folder is edited by."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
+
+
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or globs.", show_default=False)]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A file for one input, else a folder. [default: beside the input]"),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave inputs alone whose outputs are there: go on where it ended.")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Processes. [default: one a core]", show_default=False)
+]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Processes of this machine, or Ray Data (vaekit[ray]; RAY_ADDRESS).")
+]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into a folder's folders too.")]
 Json = Annotated[bool, typer.Option("--json", help="Print what was done as one JSON object.")]
 RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]

@@ -1,11 +1,21 @@
 """`vaekit edit`."""
 
+from __future__ import annotations
+
+import functools
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vaekit import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vaekit import batch
+    from vaekit.latent import Direction
+    from vaekit.runtime import RuntimeName
 
 STEPS = 5
 """Columns of a strip or a sheet."""
@@ -31,7 +41,10 @@ def edit(
     sheet: Annotated[bool, typer.Option("--sheet", help="Write all attributes at all strengths instead.")] = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     recursive: options.Recursive = False,
+    jobs: options.Jobs = None,
+    engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
     bundle: options.Bundle = "edit",
@@ -54,10 +67,7 @@ def edit(
 
       vaekit edit portrait.jpg --sheet -o sheet.png
     """
-    import numpy as np
-
-    from vaekit import batch, faces, images
-    from vaekit.apps.edit.editor import Editor
+    from vaekit import batch, workers
     from vaekit.errors import UserError
     from vaekit.latent import load_direction
 
@@ -70,40 +80,84 @@ def edit(
         raise UserError("--strip and --sheet show one face: --face largest, or its number")
     if strip and sheet:
         raise UserError("--strip and --sheet are two pictures: ask for one of them")
-    strengths = np.linspace(*_range(strip or "-2..2"), STEPS).round(3).tolist()
+    reach = _range(strip or "-2..2")
     todo = batch.find_inputs(inputs, "edit", recursive=recursive)
-    targets = batch.Outputs(todo, output, "edit", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
-    editor = Editor(bundle, runtime=runtime.value)
+    targets = batch.Outputs(
+        todo,
+        output,
+        "edit",
+        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
+    opener = functools.partial(
+        _open,
+        targets=targets,
+        bundle=bundle,
+        runtime=runtime.value,
+        values=values,
+        directions=directions,
+        drawing="sheet" if sheet else "strip" if strip else None,
+        reach=reach,
+        face=face,
+        face_model=face_model,
+        aligned=aligned,
+        max_pixels=max_pixels,
+    )
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    raise typer.Exit(status)
+
+
+def _open(
+    threads: int,
+    *,
+    targets: batch.Outputs,
+    bundle: str,
+    runtime: RuntimeName,
+    values: dict[str, float],
+    directions: list[tuple[Direction, float]],
+    drawing: Literal["sheet", "strip"] | None,
+    reach: tuple[float, float],
+    face: str,
+    face_model: Path | None,
+    aligned: bool,
+    max_pixels: int,
+) -> batch.Edit:
+    import numpy as np
+
+    from vaekit import faces, images
+    from vaekit.apps.edit.editor import Editor
+
+    editor = Editor(bundle, runtime=runtime, threads=threads)
     editor.check(values, directions)
-    drawing = bool(strip) or sheet
-    unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in named)
+    strengths = np.linspace(*reach, STEPS).round(3).tolist()
+    unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in directions)
     finder = None if aligned or unchanged else faces.open_finder(face_model)
 
     def find(pixels: np.ndarray) -> list[faces.Face]:
         found = [faces.whole(pixels)] if finder is None else faces.find(pixels, finder)
         return faces.choose(found, face)
 
-    def edit_one(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
         suffix = targets.suffix(item) if not drawing or targets.file else ".png"
         suffix = suffix if drawing else images.output_suffix(picture, suffix)
         if unchanged and suffix == item.path.suffix:
-            paths = targets.paths(item, suffix, 1, overwrite=overwrite)
-            images.copy(item.path, paths[0], overwrite=overwrite)
+            paths = targets.paths(item, suffix)
+            images.copy(item.path, paths[0], overwrite=targets.overwrite)
             return paths, (*picture.notes, "nothing changes: copied")
         found = find(picture.pixels)
-        paths = targets.paths(item, suffix, 1, overwrite=overwrite)
-        if sheet:
-            images.write(paths[0], editor.sheet(picture.pixels, found[0], strengths), overwrite=overwrite)
-        elif strip:
-            row = editor.strip(picture.pixels, found[0], values, strengths, directions=directions)
-            images.write(paths[0], row, overwrite=overwrite)
+        paths = targets.paths(item, suffix)
+        if drawing == "sheet":
+            edited, like = editor.sheet(picture.pixels, found[0], strengths), None
+        elif drawing == "strip":
+            edited, like = editor.strip(picture.pixels, found[0], values, strengths, directions=directions), None
         else:
-            edited = editor(picture.pixels, values, found, directions=directions)
-            images.write(paths[0], edited, like=picture, overwrite=overwrite)
+            edited, like = editor(picture.pixels, values, found, directions=directions), picture
+        images.write(paths[0], edited, like=like, overwrite=targets.overwrite)
         return paths, picture.notes
 
-    raise typer.Exit(batch.run("edit", todo, edit_one, as_json=json))
+    return edit
 
 
 def _assigned(text: str, option: str) -> tuple[str, float]:

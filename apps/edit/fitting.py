@@ -63,14 +63,17 @@ def fit(
     def codes(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         nonlocal failed
         found = []
-        for item in batch.with_bar(batch.find_inputs(names, "edit", recursive=recursive), "fit"):
-            try:
-                pixels = images.read(item.path, max_pixels=max_pixels).pixels
-                face = None if finder is None else faces.choose(faces.find(pixels, finder), "largest")[0]
-                found.append(editor.encode(pixels, face))
-            except (images.ImageError, OSError) as error:
-                print(f"vaekit: {item.path}: {error}", file=sys.stderr)
-                failed += 1
+        todo = batch.find_inputs(names, "edit", recursive=recursive)
+        with batch.bar(len(todo), "fit") as advance:
+            for item in todo:
+                try:
+                    pixels = images.read(item.path, max_pixels=max_pixels).pixels
+                    face = None if finder is None else faces.choose(faces.find(pixels, finder), "largest")[0]
+                    found.append(editor.encode(pixels, face))
+                except (images.ImageError, OSError) as error:
+                    print(f"vaekit: {item.path}: {error}", file=sys.stderr)
+                    failed += 1
+                advance()
         if len(found) < FEWEST:
             raise UserError(f"{', '.join(names)}: {len(found)} faces, and a direction needs {FEWEST} of each kind")
         return np.stack([code for code, _ in found]), np.stack([seen for _, seen in found])

@@ -1,11 +1,21 @@
 """`vaekit inpaint`."""
 
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vaekit import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vaekit import batch
+    from vaekit.runtime import RuntimeName
 
 
 def inpaint(
@@ -13,6 +23,7 @@ def inpaint(
     mask: Annotated[Path, typer.Option("--mask", "-m", help="White is the hole. One file for all, or a folder.")],
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     recursive: options.Recursive = False,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is the hole.")] = False,
     resize_mask: Annotated[bool, typer.Option("--resize-mask", help="Fit a mask of another size (nearest).")] = False,
@@ -30,6 +41,8 @@ def inpaint(
         bool, typer.Option("--faces", help="Find the faces; a hole that lies in one is repaired upright, in all of it.")
     ] = False,
     face_model: options.FaceModel = None,
+    jobs: options.Jobs = None,
+    engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
     bundle: options.Bundle = "inpaint",
@@ -52,58 +65,123 @@ def inpaint(
 
       vaekit inpaint group.jpg --mask scratches.png --faces
     """
-    import cv2
-    import numpy as np
-
-    from vaekit import batch, faces, images
-    from vaekit.apps.inpaint.editor import Editor
+    from vaekit import batch, workers
     from vaekit.errors import UserError
 
-    one_mask = not mask.is_dir()
     if not mask.exists():
         raise UserError(f"{mask}: no such mask")
     todo = batch.find_inputs(inputs, "inpaint", recursive=recursive, leave_out=mask)
-    targets = batch.Outputs(todo, output, "inpaint", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
-    editor = Editor(bundle, runtime=runtime.value)
-    finder = faces.open_finder(face_model) if in_faces or face_model else None
-    read_once = images.read_mask(mask, invert=invert_mask, max_pixels=max_pixels) if one_mask else None
+    targets = batch.Outputs(
+        todo,
+        output,
+        "inpaint",
+        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        samples=samples,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
+    holes = Holes(mask, invert=invert_mask, resize=resize_mask, dilate=dilate, max_pixels=max_pixels)
+    opener = functools.partial(
+        _open,
+        targets=targets,
+        holes=holes,
+        bundle=bundle,
+        runtime=runtime.value,
+        in_faces=in_faces or face_model is not None,
+        face_model=face_model,
+        seed=seed,
+        controls={"iterations": iterations, "feather": feather},
+        max_pixels=max_pixels,
+    )
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    raise typer.Exit(status)
 
-    def hole_for(item: batch.Input, shape: tuple[int, int]) -> np.ndarray:
-        path = mask if one_mask else batch.find_partner(item, mask, "_mask")
-        hole = read_once
-        if hole is None:
-            hole = images.read_mask(path, invert=invert_mask, max_pixels=max_pixels)
-        if hole.shape != shape:
-            if not resize_mask:
-                sizes = [f"{width}x{height}" for height, width in (hole.shape, shape)]
-                raise images.ImageError(
-                    f"{item.path}: mask {path} is {sizes[0]}, the picture {sizes[1]} (--resize-mask fits it)"
-                )
-            small = hole.astype(np.uint8)
-            hole = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
-        if dilate and hole.any():
-            round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * dilate + 1, 2 * dilate + 1))
-            hole = cv2.dilate(hole.astype(np.uint8), round_).astype(bool)
-        if hole.all():
-            raise images.ImageError(
-                f"{item.path}: the mask covers the whole picture: nothing is left to repair it from"
-            )
-        return hole
+
+def _open(
+    threads: int,
+    *,
+    targets: batch.Outputs,
+    holes: Holes,
+    bundle: str,
+    runtime: RuntimeName,
+    in_faces: bool,
+    face_model: Path | None,
+    seed: int | None,
+    controls: dict,
+    max_pixels: int,
+) -> batch.Edit:
+    from vaekit import faces, images
+    from vaekit.apps.inpaint.editor import Editor
+
+    editor = Editor(bundle, runtime=runtime, threads=threads)
+    finder = faces.open_finder(face_model) if in_faces else None
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
-        hole = hole_for(item, picture.pixels.shape[:2])
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)), samples, overwrite=overwrite)
+        hole = holes(item, picture.pixels.shape[:2])
+        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
         # A first repair shows the faces that the holes hide.
         found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
         for number, path in enumerate(paths):
             if not hole.any() and path.suffix == item.path.suffix:
-                images.copy(item.path, path, overwrite=overwrite)
+                images.copy(item.path, path, overwrite=targets.overwrite)
                 continue
-            drawn = (seed or 0) + number if samples > 1 else seed
-            repaired = editor(picture.pixels, hole, seed=drawn, iterations=iterations, feather=feather, found=found)
-            images.write(path, repaired, like=picture, overwrite=overwrite)
+            drawn = (seed or 0) + number if len(paths) > 1 else seed
+            repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
+            images.write(path, repaired, like=picture, overwrite=targets.overwrite)
         notes = picture.notes if hole.any() else (*picture.notes, "the mask is empty: copied")
         return paths, notes
 
-    raise typer.Exit(batch.run("inpaint", todo, edit, as_json=json))
+    return edit
+
+
+@dataclass
+class Holes:
+    """Masks as the command line has them: one file for all pictures, or a folder with one for each."""
+
+    mask: Path
+    invert: bool
+    resize: bool
+    dilate: int
+    max_pixels: int
+
+    @functools.cached_property
+    def only(self) -> np.ndarray | None:
+        """The one for all."""
+        return None if self.mask.is_dir() else self.read(self.mask)
+
+    def read(self, path: Path) -> np.ndarray:
+        """A mask file, [H, W] bool."""
+        from vaekit import images
+
+        return images.read_mask(path, invert=self.invert, max_pixels=self.max_pixels)
+
+    def __call__(self, item: batch.Input, shape: tuple[int, int]) -> np.ndarray:
+        """What of a picture of this shape is a hole, [H, W] bool.
+
+        Raises:
+            ImageError: there is no mask for it, of another size, or one of the whole picture.
+        """
+        import cv2
+        import numpy as np
+
+        from vaekit import batch
+        from vaekit.images import ImageError
+
+        hole, path = self.only, self.mask
+        if hole is None:
+            path = batch.find_partner(item, self.mask, "_mask")
+            hole = self.read(path)
+        if hole.shape != shape:
+            if not self.resize:
+                sizes = [f"{width}x{height}" for height, width in (hole.shape, shape)]
+                raise ImageError(
+                    f"{item.path}: mask {path} is {sizes[0]}, the picture {sizes[1]} (--resize-mask fits it)"
+                )
+            hole = cv2.resize(hole.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
+        if self.dilate and hole.any():
+            round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * self.dilate + 1, 2 * self.dilate + 1))
+            hole = cv2.dilate(hole.astype(np.uint8), round_).astype(bool)
+        if hole.all():
+            raise ImageError(f"{item.path}: the mask covers the whole picture: nothing is left to repair it from")
+        return hole

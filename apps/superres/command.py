@@ -1,11 +1,18 @@
 """`vaekit superres`."""
 
+from __future__ import annotations
+
+import functools
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vaekit import options
+
+if TYPE_CHECKING:
+    from vaekit import batch
+    from vaekit.runtime import RuntimeName
 
 
 def superres(
@@ -19,11 +26,14 @@ def superres(
     ] = 0.5,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     recursive: options.Recursive = False,
     samples: Annotated[int, typer.Option(min=1, max=100, help="Write so many different enlargements, _1, _2, ...")] = 1,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Which of the possible details; without it, the likeliest.")
     ] = None,
+    jobs: options.Jobs = None,
+    engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
     bundle: options.Bundle = "superres",
@@ -41,15 +51,50 @@ def superres(
 
       vaekit superres face.png --detail 1 --samples 4
     """
-    from vaekit import batch, images
-    from vaekit.apps.superres.editor import Editor
+    from vaekit import batch, workers
     from vaekit.errors import UserError
 
     if scale == 1:
         raise UserError("--scale 1 would leave everything as it is: name a scale above 1")
     todo = batch.find_inputs(inputs, "superres", recursive=recursive)
-    targets = batch.Outputs(todo, output, "superres", alone=len(inputs) == 1 and Path(inputs[0]).is_file())
-    editor = Editor(bundle, runtime=runtime.value)
+    targets = batch.Outputs(
+        todo,
+        output,
+        "superres",
+        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        samples=samples,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
+    opener = functools.partial(
+        _open,
+        targets=targets,
+        bundle=bundle,
+        runtime=runtime.value,
+        scale=scale,
+        detail=detail,
+        seed=seed,
+        max_pixels=max_pixels,
+    )
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    raise typer.Exit(status)
+
+
+def _open(
+    threads: int,
+    *,
+    targets: batch.Outputs,
+    bundle: str,
+    runtime: RuntimeName,
+    scale: float,
+    detail: float,
+    seed: int | None,
+    max_pixels: int,
+) -> batch.Edit:
+    from vaekit import images
+    from vaekit.apps.superres.editor import Editor
+
+    editor = Editor(bundle, runtime=runtime, threads=threads)
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
@@ -58,11 +103,11 @@ def superres(
             raise images.ImageError(
                 f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
             )
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)), samples, overwrite=overwrite)
+        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
         for number, path in enumerate(paths):
-            drawn = (seed or 0) + number if samples > 1 else seed
+            drawn = (seed or 0) + number if len(paths) > 1 else seed
             enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
-            images.write(path, enlarged, like=picture, overwrite=overwrite)
+            images.write(path, enlarged, like=picture, overwrite=targets.overwrite)
         return paths, picture.notes
 
-    raise typer.Exit(batch.run("superres", todo, edit, as_json=json))
+    return edit

@@ -1,0 +1,138 @@
+"""What runs a command's work: this process, a process a core, or Ray."""
+
+import functools
+import itertools
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from typing import Any, Protocol
+
+
+class Work(Protocol):
+    """Goes to other processes by pickling."""
+
+    def open(self, threads: int) -> Callable[[Any], list]:
+        """Load what the tasks share; returns what does a task and answers with its results."""
+
+    def lost(self, task: Any, reason: str) -> list:
+        """The results of a task whose process has ended over it."""
+
+
+Engine = Callable[[Work, Sequence[Any], int | None], Generator[Any]]
+"""engine(work, tasks, jobs): the results of all tasks, in any order; what `Work.open` raises is raised.
+
+`jobs` is in how many processes; None takes all cores there are, and never more than there are tasks.
+"""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
+    """In processes that share this machine's cores; one that ends over a task costs that task alone.
+
+    What is to be done in one process is done in this one.
+
+    Closing the iterator waits for the tasks under way; a second Ctrl-C does not.
+    """
+    import multiprocessing
+
+    from pebble import ProcessExpired, ProcessPool
+
+    jobs = min(jobs or cores(), len(tasks))
+    if jobs == 1:
+        do = work.open(0)
+        for task in tasks:
+            yield from do(task)
+        return
+    threads = max(1, cores() // jobs)
+    # Spawned: a fork would take over locks that other threads hold.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPool(max_workers=jobs, initializer=_begin, initargs=(threads,), context=context)
+    pickled = pickle.dumps(work)
+    coming = iter(tasks)
+    pending: dict[Any, Any] = {}
+    try:
+        while True:
+            # One task ahead of every process, and no more: the rest of a folder waits here.
+            for task in itertools.islice(coming, 2 * jobs - len(pending)):
+                pending[pool.schedule(_do, args=[pickled, threads, task])] = task
+            if not pending:
+                break
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                task = pending.pop(future)
+                try:
+                    yield from future.result()
+                except ProcessExpired as error:
+                    yield from work.lost(task, f"its process ended (status {error.exitcode}), out of memory perhaps")
+    finally:
+        try:
+            for future in pending:
+                if not future.running():
+                    future.cancel()
+            pool.close()
+            pool.join()
+        except KeyboardInterrupt:
+            pool.stop()
+            pool.join()
+            raise
+
+
+def _begin(threads: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@functools.cache  # once in a process
+def _opened(work: bytes, threads: int) -> Callable[[Any], list]:
+    return pickle.loads(work).open(threads)
+
+
+def _do(work: bytes, threads: int, task: Any) -> list:
+    return _opened(work, threads)(task)
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import connection, parent_process
+
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
+    """On Ray Data, one core an actor: on the cluster that RAY_ADDRESS names, or else a local one.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    from vaekit.errors import UserError
+
+    try:
+        import ray as cluster
+        import ray.data as datasets
+    except ImportError:
+        raise UserError("--engine ray needs Ray: pip install 'vaekit[ray]'") from None
+    work.open(1)  # what it raises is told here, and not by every actor
+
+    class Actor:
+        def __init__(self):
+            self.do = work.open(1)
+
+        def __call__(self, batch):
+            return {"results": [pickle.dumps(self.do(task)) for task in map(pickle.loads, batch["task"])]}
+
+    cluster.init(ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+    jobs = min(jobs or int(cluster.cluster_resources()["CPU"]), len(tasks))
+    rows = datasets.from_items([{"task": pickle.dumps(task)} for task in tasks])
+    for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
+        yield from pickle.loads(row["results"])
