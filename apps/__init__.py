@@ -20,6 +20,18 @@ def exportable(name: str):
     return importlib.import_module(f"vaekit.apps.{name}.exporting").exportable
 
 
+def editor(name: str):
+    """An app's class of editors."""
+    _check(name, NAMES)
+    return importlib.import_module(f"vaekit.apps.{name}.editor").Editor
+
+
+def serving(name: str):
+    """What an app does with a request to a server: a module with `inputs` and `answer`."""
+    _check(name, NAMES)
+    return importlib.import_module(f"vaekit.apps.{name}.serving")
+
+
 def command(name: str):
     """An app's verb on the command line."""
     return getattr(importlib.import_module(f"vaekit.apps.{name}.command"), name)
@@ -33,6 +45,6 @@ def task(name: str):
 
 def _check(name: str, names: tuple[str, ...]) -> None:
     if name not in names:
-        from vaekit.recipe import RecipeError
+        from vaekit.errors import UserError
 
-        raise RecipeError(f"no app for this is called {name}; there are {', '.join(names)}")
+        raise UserError(f"no app for this is called {name}; there are {', '.join(names)}")

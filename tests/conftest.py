@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,19 @@ def bundles(tmp_path_factory, worker_id) -> Path:
             subprocess.run(make, check=True, env=environment, capture_output=True)
             partial.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def server(bundles):
+    """The address of a server of the small bundles."""
+    command = [sys.executable, "-m", "vaekit", "serve", "--models", str(bundles), "--port", "0", "--jobs", "2"]
+    limits = ["--queue", "8", "--receive-timeout", "2", "--timeout", "20", "--max-body", "3000000"]
+    limits += ["--max-pixels", "1000000"]
+    process = subprocess.Popen([*command, *limits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield process.stdout.readline().split()[-1]
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=30)
+    assert (out, error, process.returncode) == ("", "", 0)
 
 
 @pytest.fixture

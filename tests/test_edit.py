@@ -183,19 +183,21 @@ def test_both_runtimes_give_the_same_picture(bundles, opened):
     assert np.abs(first - second).max() <= 2
 
 
-def test_the_served_picture_is_what_the_network_adds(bundles, opened):
+@pytest.mark.parametrize("shape", [(64, 64, 3), (64, 90, 3)])
+def test_the_served_picture_is_the_editors(bundles, opened, shape):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("opens the SavedModel")
     import tensorflow as tf
 
     served = tf.saved_model.load(str(find(str(bundles / "edit")).path)).signatures["serving_default"]
-    image = portrait((64, 64, 3))
-    change = np.array([[1.0, -0.5, 0.0]], np.float32)
-    answer = served(image_bytes=tf.constant([images.encode(image, ".png")]), change=tf.constant(change))["image_bytes"]
-    found = tf.io.decode_png(answer.numpy()[0]).numpy().astype(int)
-    unit = image[None].astype(np.float32) / 255
-    expected = opened.network(image=unit, change=change, direction=np.zeros((1, *opened.code), np.float32))[0]
-    assert np.abs(found - 255 * expected).max() <= 2
+    image = portrait(shape)
+    for change in ([1.0, -0.5, 0.0], [0.0, 1.0, 0.5], [0.0, -1.0, 2.0]):
+        files = tf.constant([images.encode(image, ".png")])
+        answer = served(image_bytes=files, change=tf.constant([change]))["image_bytes"]
+        found = tf.io.decode_png(answer.numpy()[0]).numpy().astype(int)
+        expected = opened(image, dict(zip(opened.attributes, change, strict=True)))
+        assert np.any(expected != image)
+        assert np.abs(found - expected).max() <= 2
 
 
 # --- The commands ---

@@ -108,8 +108,21 @@ def _find(name: str, version: int | None) -> Bundle:
 
 def installed() -> list[Bundle]:
     """The newest version of every bundle that `find` would find by name."""
-    names = {child.name for folder in folders() if folder.is_dir() for child in folder.iterdir() if _versions(child)}
-    return [find(name) for name in sorted(names)]
+    return [bundles[-1] for _, bundles in sorted(versions(folders()).items())]
+
+
+def versions(where: list[Path]) -> dict[str, list[Bundle]]:
+    """Every version of every bundle in folders, by name; where two folders have a name, the first one's.
+
+    Raises:
+        BundleError: a card cannot be read.
+    """
+    found: dict[str, list[Bundle]] = {}
+    for folder in where:
+        for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if child.name not in found and (paths := _versions(child)):
+                found[child.name] = [_open(path) for path in paths]
+    return found
 
 
 def _versions(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from vaekit import options
 from vaekit.apps import NAMES, command, exportable, recipe_path, task
 from vaekit.apps.edit.fitting import fit
 from vaekit.errors import UserError
+from vaekit.serving.command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -132,6 +133,8 @@ def models(
 
 for name in NAMES:
     app.command(name)(command(name))
+
+app.command()(serve)
 
 direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")
 direction.command("fit")(fit)

@@ -128,13 +128,23 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = DEFAULT_MAX_PI
 def read_mask(
     path: str | os.PathLike[str], *, invert: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> np.ndarray:
-    """Read a mask file as HxW bool, True in the hole; raises ImageError as `read` does.
+    """Read a mask file as `decode_mask` does; raises ImageError as `read` does."""
+    return _mask(read(path, max_pixels=max_pixels).pixels, invert)
+
+
+def decode_mask(
+    data: bytes, *, name: str = "mask", invert: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> np.ndarray:
+    """Decode a mask file held in memory as HxW bool, True in the hole; raises ImageError as `decode` does.
 
     White is the hole: luma above 127 of 255, in 16 bit above the same share. Alpha is ignored if the colour
     varies at all. A file of one flat colour with varying alpha is a drawing on a transparent layer: there the
     hole is what was drawn, alpha above 127. `invert` exchanges hole and known.
     """
-    pixels = read(path, max_pixels=max_pixels).pixels
+    return _mask(decode(data, name=name, max_pixels=max_pixels).pixels, invert)
+
+
+def _mask(pixels: np.ndarray, invert: bool) -> np.ndarray:
     level = cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY)
     if pixels.shape[2] == 4 and np.all(pixels[..., :3] == pixels[0, 0, :3]) and np.ptp(pixels[..., 3]):
         level = pixels[..., 3]

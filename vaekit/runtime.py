@@ -12,7 +12,13 @@ LEAST = 16
 
 
 class Network(Protocol):
-    """A function from named float32 arrays, batch first, to one array."""
+    """A function from named float32 arrays, batch first, to one array.
+
+    Attributes:
+        inputs: signature -> names and shapes of what it takes; None is any size.
+    """
+
+    inputs: dict[str, dict[str, tuple[int | None, ...]]]
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
         """Run one of the bundle's signatures."""
@@ -31,50 +37,73 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
     """
     if runtime == "tensorflow":
         bundle.check()
-        return _tensorflow(bundle)
+        return _TensorFlow(bundle)
     bundle.check(ONNX)
-    return _onnx(bundle, threads)
+    return _Onnx(bundle, threads)
 
 
-def _onnx(bundle: Bundle, threads: int) -> Network:
-    import onnxruntime
+class _Onnx:
+    def __init__(self, bundle: Bundle, threads: int):
+        import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.enable_mem_pattern = False  # planning ahead for one size takes half as much memory again, and no less time
-    try:
-        session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no base class
-        raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
-    signatures = {output.name for output in session.get_outputs()}
-    # The whole graph is computed, whichever answer is asked for: the others are given little to do.
-    idle = {
-        value.name: np.zeros([1, *(LEAST if isinstance(side, str | None) else side for side in value.shape[1:])], "f4")
-        for value in session.get_inputs()
-    }
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        options.enable_mem_pattern = False  # planning for one size takes half as much memory again, and no less time
+        try:
+            self.session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no base class
+            raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
+        self.file = bundle.onnx
+        shapes = {
+            value.name: tuple(None if isinstance(side, str) else side for side in value.shape)
+            for value in self.session.get_inputs()
+        }
+        # The whole graph is computed, whichever answer is asked for: the others are given little to do.
+        self.idle = {
+            name: np.zeros([1, *(LEAST if side is None else side for side in shape[1:])], "f4")
+            for name, shape in shapes.items()
+        }
+        signatures = [output.name for output in self.session.get_outputs()]
+        self.inputs = {
+            signature: {
+                name.removesuffix(f"_{signature}"): shape
+                for name, shape in shapes.items()
+                if _belongs(name, signature, signatures)
+            }
+            for signature in signatures
+        }
 
-    def run(signature="tensor", /, **inputs):
-        if signature not in signatures:
-            raise BundleError(f"{bundle.onnx}: no signature {signature}")
+    def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
+        if signature not in self.inputs:
+            raise BundleError(f"{self.file}: no signature {signature}")
         asked = {onnx_input(name, signature): value for name, value in inputs.items()}
-        return session.run([signature], {**idle, **asked})[0]
-
-    return run
+        return self.session.run([signature], {**self.idle, **asked})[0]
 
 
-def _tensorflow(bundle: Bundle) -> Network:
-    import tensorflow as tf
+def _belongs(name: str, signature: str, signatures: list[str]) -> bool:
+    """Whether an input of the graph is the signature's; those of "tensor" have plain names (`onnx_input`)."""
+    others = [s for s in signatures if s != "tensor" and name.endswith(f"_{s}")]
+    return signature in others if others else signature == "tensor"
 
-    try:
-        loaded = tf.saved_model.load(str(bundle.path))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{bundle.path}: {str(error).splitlines()[0]}") from None
 
-    def run(signature="tensor", /, **inputs):
-        if signature not in loaded.signatures:
-            raise BundleError(f"{bundle.path}: no signature {signature}")
-        outputs = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+class _TensorFlow:
+    def __init__(self, bundle: Bundle):
+        import tensorflow as tf
+
+        try:
+            self.loaded = tf.saved_model.load(str(bundle.path))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{bundle.path}: {str(error).splitlines()[0]}") from None
+        self.path, self.constant = bundle.path, tf.constant
+        self.inputs = {
+            name: {key: tuple(spec.shape) for key, spec in signature.structured_input_signature[1].items()}
+            for name, signature in self.loaded.signatures.items()
+            if name != "serving_default"
+        }
+
+    def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
+        if signature not in self.inputs:
+            raise BundleError(f"{self.path}: no signature {signature}")
+        outputs = self.loaded.signatures[signature](**{name: self.constant(v) for name, v in inputs.items()})
         return outputs["image"].numpy()
-
-    return run

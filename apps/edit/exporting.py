@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from vaekit import faces
+from vaekit.apps.edit.editor import STRONGEST
 from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 
@@ -39,15 +41,23 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
         with weights.worn():
             return tf.sigmoid(model.recognise(image)["logits"])
 
+    weight = tf.constant(faces.oval(height))[..., None]
+
     def one(arguments):
+        """As the editor does with an aligned face."""
         image_bytes, change = arguments
-        image = decode_image(image_bytes, 3)[None]
-        size = tf.shape(image)[1:3]
+        image = decode_image(image_bytes, 3)
+        size = tf.shape(image)[:2]
         check = tf.debugging.assert_less_equal(tf.reduce_max(size), LARGEST, f"image larger than {LARGEST} pixels")
         with tf.control_dependencies([check]):
-            small = tf.image.resize(image, (height, width), "area")
-        added = tensor(small, change[None], tf.zeros((1, *code))) - small
-        return encode_image((image + tf.image.resize(added, size, "bicubic"))[0])
+            side = tf.reduce_min(size)
+        before = (size - side) // 2
+        crop = image[before[0] : before[0] + side, before[1] : before[1] + side][None]
+        small = tf.image.resize(crop, (height, width), "area")
+        added = tensor(small, _changes(change, recognise(small)[0], model.groups)[None], tf.zeros((1, *code))) - small
+        large = tf.image.resize(added * weight, (side, side), "bicubic")[0]
+        after = size - side - before
+        return encode_image(image + tf.pad(large, [[before[0], after[0]], [before[1], after[1]], [0, 0]]))
 
     def serving(image_bytes, change):
         spec = tf.TensorSpec((), tf.string)
@@ -74,3 +84,17 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
             "code": list(code),
         },
     )
+
+
+def _changes(change, seen, groups):
+    """The editor's resolution of exclusive attributes: where one is to come, what is there of the others goes."""
+    columns = tf.unstack(change)
+    for places in groups:
+        wanted, there = tf.gather(change, places), tf.gather(seen, places)
+        coming = tf.maximum(wanted, 0.0)
+        strongest = tf.reduce_max(coming)
+        share = strongest * tf.math.divide_no_nan(coming, tf.reduce_sum(coming))
+        resolved = tf.where(coming > 0, share, tf.minimum(wanted, 0.0) - strongest * there)
+        for place, value in zip(places, tf.unstack(tf.where(strongest > 0, resolved, wanted)), strict=True):
+            columns[place] = value
+    return tf.clip_by_value(tf.stack(columns), -STRONGEST, STRONGEST)

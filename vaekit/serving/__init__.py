@@ -1,0 +1,1 @@
+"""Bundles over HTTP, by the contract of TensorFlow Serving's REST API, without TensorFlow."""
