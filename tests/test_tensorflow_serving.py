@@ -1,0 +1,207 @@
+"""The serving contract as TensorFlow Serving keeps it, with its own messages and without its binary."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import urlopen
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+import vaekit
+from vaekit import images
+from vaekit.bundle import find
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("reads SavedModels", allow_module_level=True)
+
+import grpc
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.config import model_server_config_pb2
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "saved_models"
+APPS = ("inpaint", "superres", "edit")
+DOCS = (ROOT / "docs" / "serving.md").read_text("utf-8")
+
+
+def signatures(folder: Path) -> dict[str, SignatureDef]:
+    """What saved_model_cli shows."""
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = model.meta_graphs
+    assert list(graph.meta_info_def.tags) == ["serve"]
+    return {name: found for name, found in graph.signature_def.items() if not name.startswith("__")}
+
+
+def described(tensors):
+    kinds = {tf.string.as_datatype_enum: "DT_STRING", tf.int32.as_datatype_enum: "DT_INT32"}
+    return {
+        name: (kinds.get(info.dtype, "DT_FLOAT"), [int(side.size) for side in info.tensor_shape.dim])
+        for name, info in tensors.items()
+    }
+
+
+# === What is loaded ===
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_both_servers_say_the_same_of_a_bundles_inputs(bundles, server, app):
+    with urlopen(f"{server}/v1/models/{app}/metadata") as answer:
+        ours = json.load(answer)["metadata"]["signature_def"]["signature_def"]
+    theirs = signatures(bundles / app / "1")
+    assert ours.keys() == theirs.keys()
+    for name, signature in theirs.items():
+        found = {
+            key: (tensor["dtype"], [int(side["size"]) for side in tensor["tensor_shape"]["dim"]])
+            for key, tensor in ours[name]["inputs"].items()
+        }
+        assert found == described(signature.inputs)
+        assert ours[name]["outputs"].keys() == signature.outputs.keys()
+        assert ours[name]["method_name"] == signature.method_name
+
+
+def test_every_shipped_bundle_keeps_the_contract_and_is_listed():
+    text = (SHIPPED / "models.config").read_text("utf-8")
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    listed = {each.name: each for each in config.model_config_list.config}
+    assert listed.keys() == {path.name for path in SHIPPED.iterdir() if (path / "1").is_dir()}
+    for name, each in listed.items():
+        assert (each.base_path, each.model_platform) == (f"/models/{name}", "tensorflow")
+        found = signatures(SHIPPED / name / "1")
+        assert described(found["serving_default"].inputs)["image_bytes"] == ("DT_STRING", [-1])
+        assert described(found["serving_default"].outputs) == {"image_bytes": ("DT_STRING", [-1])}
+        assert described(found["tensor"].inputs)["image"][0] == "DT_FLOAT"
+        (record,) = tf.data.TFRecordDataset(str(SHIPPED / name / "1" / "assets.extra/tf_serving_warmup_requests"))
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        assert request.model_spec.name == name
+        assert request.inputs.keys() == found["serving_default"].inputs.keys()
+
+
+def test_versions_and_labels_of_the_docs_are_a_model_config():
+    (lines,) = re.findall(r"```\n(model_version_policy.*?)```", DOCS, re.DOTALL)
+    config = text_format.Parse(lines, model_server_config_pb2.ModelConfig())
+    assert list(config.model_version_policy.specific.versions) == [1, 2]
+    assert dict(config.version_labels) == {"stable": 1, "canary": 2}
+
+
+# === What is answered ===
+
+
+class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict as TensorFlow Serving does it, on the SavedModels of a folder."""
+
+    def __init__(self, folder):
+        self.models = {app: tf.saved_model.load(str(folder / app / "1")) for app in APPS}
+
+    def Predict(self, request, context):  # noqa: N802
+        name = request.model_spec.signature_name or "serving_default"
+        signature = self.models[request.model_spec.name].signatures[name]
+        inputs = {
+            key: tf.constant(tf.make_ndarray(proto), tf.dtypes.as_dtype(proto.dtype), list_shape(proto))
+            for key, proto in request.inputs.items()
+        }
+        try:
+            outputs = signature(**inputs)
+        except tf.errors.InvalidArgumentError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        response = predict_pb2.PredictResponse(model_spec=request.model_spec)
+        for key, value in outputs.items():
+            response.outputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
+        return response
+
+
+def list_shape(proto):
+    return [side.size for side in proto.tensor_shape.dim]
+
+
+@pytest.fixture(scope="module")
+def address(bundles):
+    """Of a gRPC server on the small bundles."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(bundles), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def predict(address, name, signature="", /, **inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = name, signature
+    for key, value in inputs.items():
+        request.inputs[key].CopyFrom(value if isinstance(value, TensorProto) else tf.make_tensor_proto(value))
+    with grpc.insecure_channel(address) as channel:
+        return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, 60.0).outputs
+
+
+def photo(height, width, seed=0):
+    small = np.random.default_rng(seed).uniform(0, 255, (5, 7, 3)).astype(np.float32)
+    return cv2.resize(small, (width, height)).astype(np.uint8)
+
+
+def hole(height, width):
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 3 : height // 2, width // 3 : width // 2] = 255
+    return mask
+
+
+def files(*pictures):
+    return [images.encode(picture, ".png") for picture in pictures]
+
+
+def test_a_mixed_batch_an_empty_one_and_a_damaged_item_in_turn(address, bundles):
+    sizes = [(48, 64), (64, 80)]  # which the strides divide: beyond, the two pad differently
+    batch = {
+        "image_bytes": files(*(photo(*size) for size in sizes)),
+        "mask_bytes": files(*(hole(*size) for size in sizes)),
+        "seed": np.zeros(2, np.int32),
+    }
+    editor = vaekit.load(str(bundles / "inpaint"))
+    expected = [editor(photo(*size), hole(*size) > 0) for size in sizes]
+
+    def check():
+        answers = tf.make_ndarray(predict(address, "inpaint", **batch)["image_bytes"])
+        for answer, pixels in zip(answers, expected, strict=True):
+            assert np.abs(images.decode(answer).pixels.astype(int) - pixels).max() <= 2
+
+    check()
+    nothing = tf.make_tensor_proto([], tf.string, [0])
+    empty = predict(
+        address, "inpaint", image_bytes=nothing, mask_bytes=nothing, seed=tf.make_tensor_proto([], tf.int32, [0])
+    )
+    assert list_shape(empty["image_bytes"]) == [0]
+    with pytest.raises(grpc.RpcError) as error:
+        predict(address, "inpaint", **(batch | {"image_bytes": [batch["image_bytes"][0], b"damaged"]}))
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    check()
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_warm_up_requests_are_replayed(address, bundles, app):
+    path = find(str(bundles / app)).path / "assets.extra/tf_serving_warmup_requests"
+    (record,) = tf.data.TFRecordDataset(str(path))
+    request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+    outputs = predict(address, app, request.model_spec.signature_name, **request.inputs)
+    (answer,) = tf.make_ndarray(outputs["image_bytes"])
+    assert images.decode(answer).pixels.ndim == 3
+
+
+@pytest.mark.parametrize("kind", ["urllib", "grpc"])
+def test_the_clients_of_the_docs_repair_a_photo(address, server, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    images.write("photo.png", photo(64, 80))
+    images.write("mask.png", hole(64, 80))
+    (client,) = (code for code in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if kind in code)
+    client = client.replace("http://localhost:8501", server).replace("localhost:8500", address)
+    exec(compile(client, "docs/serving.md", "exec"), {})
+    repaired, mask = images.read("repaired.png").pixels, hole(64, 80) > 0
+    np.testing.assert_array_equal(repaired[~mask], photo(64, 80)[~mask])
+    assert np.any(repaired[mask] != photo(64, 80)[mask])
