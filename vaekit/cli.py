@@ -32,6 +32,12 @@ def train(
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: train.epochs=10.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    strategy: Annotated[
+        options.Strategy | None,
+        typer.Option(
+            "--strategy", help="Share every batch among the GPUs of this machine, machines (TF_CONFIG), JAX's devices."
+        ),
+    ] = None,
 ) -> None:
     """Train a model.
 
@@ -41,7 +47,7 @@ def train(
     from vaekit.training import train as run
 
     loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
-    run(loaded, task, out, resume=resume, progress=sys.stdout.isatty())
+    run(loaded, task, out, resume=resume, progress=sys.stdout.isatty(), strategy=strategy and strategy.value)
 
 
 @app.command()

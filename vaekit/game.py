@@ -11,6 +11,8 @@ import importlib
 import keras
 from keras import ops
 
+from vaekit.backends import replicas
+
 BACKENDS = ("tensorflow", "jax")
 if keras.backend.backend() not in BACKENDS:
     raise ImportError(f"vaekit trains on {' or '.join(BACKENDS)}, not on {keras.backend.backend()}")
@@ -109,6 +111,9 @@ class AdversarialModel(keras.Model):
         """Return ({player: scalar loss}, {term: scalar}) of one batch, from one forward pass."""
         raise NotImplementedError
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the model is built, and Keras's own would take a batch of tf.distribute's for it."""
+
     def train_step(self, *args):
         """Play every round once; takes and returns what `fit` expects of the backend."""
         return backend_step.train_step(self, *args)
@@ -198,11 +203,11 @@ class AdversarialModel(keras.Model):
 
     def random_normal(self, shape):
         """Draw N(0, I) from the model's own generator, whose state is saved with the model."""
-        return keras.random.normal(shape, seed=self.seeds)
+        return replicas.own_rows(lambda rows: keras.random.normal(rows, seed=self.seeds), shape)
 
     def random_uniform(self, shape):
         """Draw from the uniform distribution over 0..1 from the same generator."""
-        return keras.random.uniform(shape, seed=self.seeds)
+        return replicas.own_rows(lambda rows: keras.random.uniform(rows, seed=self.seeds), shape)
 
     def sample_posterior(self, mean, log_variance):
         """z = mean + eps * s, eps ~ N(0, I): the reparameterisation of Kingma & Welling 2014, eq. 4."""

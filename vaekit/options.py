@@ -21,6 +21,14 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+class Strategy(StrEnum):
+    """How several devices share a training."""
+
+    MIRRORED = "mirrored"
+    MULTIWORKER = "multiworker"
+    JAX = "jax"
+
+
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or globs.", show_default=False)]
 Output = Annotated[
     Path | None,

@@ -13,6 +13,7 @@ import numpy as np
 
 from vaekit import images
 from vaekit.data import Batches, Holdout, JoinedSource, open_source
+from vaekit.distribution import open_place
 from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
@@ -96,7 +97,13 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def train(
-    recipe: Recipe, tasks: Callable[[str], Task], run: Path, *, resume: bool = False, progress: bool = True
+    recipe: Recipe,
+    tasks: Callable[[str], Task],
+    run: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    strategy: str | None = None,
 ) -> keras.Model:
     """Train from scratch, or go on exactly where the last checkpoint of `run` stands.
 
@@ -106,6 +113,8 @@ def train(
         run: the folder of the run.
         resume: whether a run that is there already goes on.
         progress: whether there is a bar.
+        strategy: how several devices share the training, as vaekit.distribution.open_place has it. The weights are
+            those that one device would have; every worker needs the run's folder, and the first writes it.
 
     Raises:
         RecipeError: the run exists and `resume` was not asked for, the data cannot be used, or a network of a run
@@ -114,17 +123,20 @@ def train(
     """
     run = Path(run)
     task = tasks(recipe.app)
+    place = open_place(strategy)
     done = checkpoints(run)
     if done and not resume:
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
-    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
+    if place.chief:
+        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
     start: dict[str, list] = {}
     for other_run in () if done else recipe.train.start:
         other, *_ = restore(Path(other_run), tasks)
         with other.averages():
             start |= {player: [n.get_weights() for n in networks] for player, networks in other.players.items()}
-    model = build(recipe, task)
+    with place.scope():
+        model = build(recipe, task)
     untrained = model.frozen.keys() - start.keys()
     if untrained and not done:
         raise RecipeError(f"train.start names no run that has trained the {', '.join(untrained)}")
@@ -140,20 +152,20 @@ def train(
         model.load_weights(done[-1])
         epoch = _epoch(done[-1])
     data = batches(recipe, task, "train", start_epoch=epoch)
-    peek = batches(recipe, task, "validation", steps=1)[0]
-    model.fit(
+    callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(run)]
+    if place.chief:
+        callbacks += [Checkpoints(run, recipe.train.keep), Log(run)]
+        if task.preview:
+            callbacks.append(Preview(run, task.preview, batches(recipe, task, "validation", steps=1)[0]))
+        if keras.backend.backend() == "tensorflow":  # which its files need
+            callbacks.append(keras.callbacks.TensorBoard(run / "logs"))
+    place.fit(
+        model,
         data,
         initial_epoch=epoch,
         epochs=recipe.train.epochs,
-        shuffle=False,  # the batches are in a random order already, one that resuming finds again
-        verbose="auto" if progress else 2,
-        callbacks=[
-            StopOnNonFinite(run),
-            Checkpoints(run, recipe.train.keep),
-            Log(run),
-            *([Preview(run, task.preview, peek)] if task.preview else []),
-            keras.callbacks.TensorBoard(run / "logs") if keras.backend.backend() == "tensorflow" else Quiet(),
-        ],
+        verbose=("auto" if progress else 2) if place.chief else 0,
+        callbacks=callbacks,
     )
     return model
 
@@ -221,10 +233,6 @@ def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict
 
 def _epoch(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("epoch-").split(".")[0])
-
-
-class Quiet(keras.callbacks.Callback):
-    """Does nothing: stands where TensorBoard's files need TensorFlow."""
 
 
 class Checkpoints(keras.callbacks.Callback):

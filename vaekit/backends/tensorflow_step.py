@@ -11,7 +11,11 @@ def train_step(model, data):
     for players in model.rounds:
         _play(model, players, batch)
     model.optimizer.iterations.assign_add(1)
-    return model.get_metrics_result()
+    results = model.get_metrics_result()
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        # Keras takes the mean of several workers' results along their first axis, which scalars lack.
+        return {name: value[None] for name, value in results.items()}
+    return results
 
 
 def _play(model, players, batch):

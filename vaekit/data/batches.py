@@ -1,7 +1,7 @@
 """Batches whose content is a function of (seed, step), so that a resumed training sees the same data."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -58,9 +58,12 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def __getitem__(self, index):
-        step = self.epoch * self.steps_per_epoch + index
+        return self.rows(self.epoch * self.steps_per_epoch + index, range(self.batch_size))
+
+    def rows(self, step: int, which: Iterable[int]) -> dict[str, np.ndarray]:
+        """Some rows of the batch of a step, counted from the training's beginning."""
         rows = []
-        for row in range(self.batch_size):
+        for row in which:
             number = step * self.batch_size + row
             rng = np.random.default_rng((self.seed, number))
             rows.append(self.example(self.source.draw(*self._choose(number)), rng))

@@ -105,6 +105,7 @@ class ImageCVAEGAN(AdversarialModel):
     # === Objective ===
     def objective(self, batch, training=True):
         """L_KL + L_G; L_G + L_GD + the adversarial loss; L_D."""
+        batch = _by_turns(batch)
         x = batch["image"]
         condition, base, missing = self.given(batch)
         count = ops.shape(x)[0]
@@ -194,3 +195,15 @@ def _added(picture, base):
 def _pooled(features):
     """[N, h, w, F] -> [N, F]."""
     return ops.mean(ops.cast(features, "float32"), axis=(1, 2))
+
+
+def _by_turns(batch):
+    """The batch in another order: its rows join the three parts of the objective in turn, one, two and one of four.
+
+    So parts of a batch that replicas share have the same parts.
+    """
+    count = ops.shape(batch["image"])[0]
+    whole = count - count % 4
+    turns = [ops.arange(turn, whole, 4) for turn in range(4)]
+    order = ops.concatenate([*turns[:3], ops.arange(whole, count), turns[3]])
+    return {name: ops.take(value, order, axis=0) for name, value in batch.items()}

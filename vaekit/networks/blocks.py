@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from vaekit.backends import replicas
+
 
 def stage_sizes(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
     """Sizes after each halving (rounded up), until both sides are at most 2 * smallest - 1.
@@ -15,6 +17,11 @@ def stage_sizes(height: int, width: int, smallest: int = 4) -> list[tuple[int, i
         height, width = sizes[-1]
         sizes.append(((height + 1) // 2, (width + 1) // 2))
     return sizes
+
+
+def batch_norm():
+    """Batch normalisation, of the whole batch where replicas share it."""
+    return layers.BatchNormalization(momentum=0.9, synchronized=replicas.several())
 
 
 def crop_to(x, size: tuple[int, int]):

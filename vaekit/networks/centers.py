@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from vaekit.backends import replicas
+
 
 @keras.saving.register_keras_serializable("vaekit")
 class MovingCenters(layers.Layer):
@@ -39,8 +41,8 @@ class MovingCenters(layers.Layer):
             labels = ops.zeros((ops.shape(features)[0],), "int32")
         member = ops.one_hot(labels, self.classes, dtype="float32")
         past = ops.convert_to_tensor(self.centers)
-        count = ops.sum(member, axis=0)[:, None]
-        batch_mean = ops.matmul(ops.transpose(member), features) / ops.maximum(count, 1.0)
+        count = replicas.add_up(ops.sum(member, axis=0)[:, None])
+        batch_mean = replicas.add_up(ops.matmul(ops.transpose(member), features)) / ops.maximum(count, 1.0)
         centers = ops.where(count > 0, self.momentum * past + (1.0 - self.momentum) * batch_mean, past)
         if training:
             self.centers.assign(ops.stop_gradient(centers))

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import crop_to, stage_sizes
+from vaekit.networks.blocks import batch_norm, crop_to, stage_sizes
 
 
 def _center(x):
@@ -26,7 +26,7 @@ def _downs(x, sizes, base: int, normalize: bool):
     for index, width in enumerate(_widths(len(sizes) - 1, base)):
         x = layers.Conv2D(width, 5, strides=2, padding="same", use_bias=not normalize or index == 0)(x)
         if normalize and index > 0:
-            x = layers.BatchNormalization(momentum=0.9)(x)
+            x = batch_norm()(x)
         x = layers.LeakyReLU(0.2)(x)
         features.append(x)
     return features
@@ -68,10 +68,10 @@ def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0
     x = layers.Dense(sizes[0][0] * sizes[0][1] * widths[0], use_bias=False)(x)
     x = layers.Reshape((*sizes[0], widths[0]))(x)
     for size, filters in zip(sizes[1:], widths, strict=True):
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.ReLU()(batch_norm()(x))
         x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
         x = crop_to(x, size)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    x = layers.ReLU()(batch_norm()(x))
     x = layers.Conv2D(channels, 3, padding="same", activation=activation, dtype="float32", name="image")(x)
     return _model(inputs, x, name="decoder")
 
@@ -159,9 +159,9 @@ def _recognising_stages(x, widths):
     features = []
     for width in widths:
         x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.ReLU()(batch_norm()(x))
         y = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))])
+        x = layers.Add()([x, layers.ReLU()(batch_norm()(y))])
         features.append(x)
     return features
 

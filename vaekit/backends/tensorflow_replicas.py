@@ -1,0 +1,27 @@
+"""Replicas of tf.distribute, each of which sees its rows of one batch."""
+
+import tensorflow as tf
+
+
+def several():
+    """Whether what is built now will have replicas."""
+    return tf.distribute.has_strategy()
+
+
+def add_up(tensor):
+    """The sum of every replica's tensor, on each of them; gradients go back to all."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return tensor
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+
+
+def own_rows(draw, shape):
+    """This replica's rows of what one process would have drawn for the whole batch."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return draw(shape)
+    rows = shape[0]
+    drawn = draw((rows * replica.num_replicas_in_sync, *shape[1:]))
+    first = tf.cast(replica.replica_id_in_sync_group, tf.int32) * rows
+    return drawn[first : first + rows]
