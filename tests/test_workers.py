@@ -207,3 +207,15 @@ def test_a_process_that_dies_costs_one_task():
 
 def test_one_job_needs_no_other_process():
     assert list(workers.processes(Squares(), [1, 2], 1)) == [(1, 1, os.getpid()), (2, 4, os.getpid())]
+
+
+def test_ray_writes_what_processes_write(folder, vaekit):
+    pytest.importorskip("ray")
+    assert repair(vaekit, "-o", "here", "--jobs", 2).returncode == 0
+    (folder / "photos" / "2.png").write_bytes(b"damaged")
+    done = repair(vaekit, "-o", "there", "--jobs", 2, "--engine", "ray", "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert (len(report["done"]), len(report["failed"])) == (COUNT - 1, 1)
+    here, there = contents(folder / "here"), contents(folder / "there")
+    assert there == {name: data for name, data in here.items() if name != "2.png"}
