@@ -12,6 +12,7 @@ from vaekit.game import AdversarialModel
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.embedder import Embedder
+from vaekit.models.ipgan import IPGAN
 from vaekit.models.recogniser import Recogniser
 from vaekit.models.upscaler import Upscaler
 from vaekit.models.vae import VAE
@@ -63,6 +64,11 @@ TABLE = [
     Row("vae_gaussian", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian")),
     Row("vaegan", lambda shape: VAEGAN(shape, latent_dim=4, base=4)),
     Row("cvaegan", lambda shape: CVAEGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
+    Row(
+        "ipgan",
+        lambda shape: IPGAN(shape, identities=3, identity_dim=6, attribute_dim=4, base=4),
+        extras={"label": _label},
+    ),
     Row(
         "recogniser",
         lambda shape: Recogniser(3, channels=shape[2], widths=(4, 8)),

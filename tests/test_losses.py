@@ -37,6 +37,7 @@ def test_half_squared_distance():
     a = np.zeros((2, 2, 1, 1))
     b = np.array([[[[3.0]], [[4.0]]], [[[0.0]], [[1.0]]]])
     assert value(losses.half_squared_distance(a, b)) == pytest.approx((12.5 + 0.5) / 2)
+    assert value(losses.half_squared_distance(a, b, np.array([0.1, 1.0]))) == pytest.approx((1.25 + 0.5) / 2)
 
 
 def test_gaussian_nll_divides_by_the_variance():

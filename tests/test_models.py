@@ -7,6 +7,7 @@ from keras import ops
 from vaekit.apps.edit.training import single_changes
 from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.ipgan import IPGAN
 from vaekit.networks.fill import pull_push
 
 
@@ -54,6 +55,29 @@ def test_pull_push_continues_a_constant_and_keeps_what_is_known():
 
 def test_pull_push_of_nothing_known_is_grey():
     np.testing.assert_allclose(numbers(pull_push(np.ones((1, 8, 8, 3)), np.zeros((1, 8, 8, 1)))), 0.5, atol=1e-6)
+
+
+def test_ipgan_pairs_two_of_every_four_with_each_other_and_the_rest_with_themselves():
+    model = IPGAN((8, 8, 1), identities=2, identity_dim=3, attribute_dim=2, base=4)
+    x_s = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
+    x_a, own = model.pair(x_s)
+    assert numbers(x_a).ravel().tolist() == [0, 1, 3, 2, 4, 5, 7, 6, 8, 9]
+    assert numbers(own).tolist() == [1, 1, 0, 0, 1, 1, 0, 0, 1, 1]
+    model.mixed = False
+    x_a, own = model.pair(x_s)
+    assert numbers(x_a).ravel().tolist() == list(range(10))
+    assert numbers(own).tolist() == [1] * 10
+
+
+def test_ipgan_draws_the_identity_of_one_and_the_attributes_of_the_other():
+    """With networks that only pass on: who is the first pixel, how is the second, and G puts both side by side."""
+    model = IPGAN((8, 8, 1), identities=2, identity_dim=1, attribute_dim=1, base=4)
+    model.identity = lambda x, training: {"features": x[:, 0, 0]}
+    model.encoder = lambda x, training: (x[:, 0, 1], None)
+    model.generator = lambda codes, training: ops.concatenate(codes[::-1], axis=-1)
+    x_s, x_a = np.random.default_rng(0).uniform(size=(2, 3, 8, 8, 1)).astype(np.float32)
+    expected = np.concatenate([x_s[:, 0, 0], x_a[:, 0, 1]], axis=-1)
+    np.testing.assert_allclose(numbers(model.transfer(x_s, x_a)), expected)
 
 
 @pytest.fixture(scope="module")

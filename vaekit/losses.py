@@ -36,14 +36,15 @@ def kl_standard_normal(mean, log_variance):
     return 0.5 * _sum_mean(mean**2 + ops.exp(log_variance) - log_variance - 1.0)
 
 
-def half_squared_distance(a, b):
-    """1/2 ||a - b||^2.
+def half_squared_distance(a, b, weight=None):
+    """1/2 ||a - b||^2, each example's times its weight [N], where there are weights.
 
     With the features of a discriminator's layer it is the learned similarity L_like of VAE/GAN
     (Larsen et al. 2016, eq. 7, constant dropped); with images, features f_D and features f_C it is each
     part of CVAE-GAN's L_G (Bao et al. 2017, eq. 7).
     """
-    return 0.5 * _sum_mean((_examples(a) - _examples(b)) ** 2)
+    squares = (_examples(a) - _examples(b)) ** 2
+    return 0.5 * _sum_mean(squares if weight is None else ops.cast(weight, "float32")[:, None] * squares)
 
 
 def gaussian_nll(x, mean, sigma=1.0):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import logging
 import os
 import pickle
 import signal
@@ -131,7 +132,7 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
         def __call__(self, batch):
             return {"results": [pickle.dumps(self.do(task)) for task in map(pickle.loads, batch["task"])]}
 
-    cluster.init(ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+    cluster.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     jobs = min(jobs or int(cluster.cluster_resources()["CPU"]), len(tasks))
     rows = datasets.from_items([{"task": pickle.dumps(task)} for task in tasks])
     for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():

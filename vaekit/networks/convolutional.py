@@ -76,8 +76,10 @@ def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0
     return _model(inputs, x, name="decoder")
 
 
-def discriminator(image_shape, base: int = 32, outputs: int = 1, normalize=True, condition_dim: int = 0) -> keras.Model:
-    """Map images to {"logits": [N, outputs], "features": [N, F], "similarity": [N, h, w, f]}.
+def discriminator(
+    image_shape, base: int = 32, outputs: int = 1, normalize=True, condition_dim: int = 0, features: int = 0
+) -> keras.Model:
+    """Map images to {"logits": [N, outputs], "features": [N, F], "similarity": [N, h, w, f]}; F is 8 base by default.
 
     "features" is f_D, the last hidden layer; "similarity" is Dis_l, the last convolution before its
     activation's flattening, in which VAE/GAN measures reconstructions.
@@ -88,10 +90,10 @@ def discriminator(image_shape, base: int = 32, outputs: int = 1, normalize=True,
         inputs.append(layers.Input((condition_dim,), name="condition"))
         x = _with_condition(x, inputs[1])
     similarity = _downs(x, stage_sizes(*image_shape[:2]), base, normalize)[-1]
-    features = layers.Dense(8 * base)(layers.Flatten()(similarity))
-    features = layers.LeakyReLU(0.2)(features)
-    logits = layers.Dense(outputs, dtype="float32")(features)
-    return _model(inputs, {"logits": logits, "features": features, "similarity": similarity}, name="discriminator")
+    hidden = layers.Dense(features or 8 * base)(layers.Flatten()(similarity))
+    hidden = layers.LeakyReLU(0.2)(hidden)
+    logits = layers.Dense(outputs, dtype="float32")(hidden)
+    return _model(inputs, {"logits": logits, "features": hidden, "similarity": similarity}, name="discriminator")
 
 
 def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
