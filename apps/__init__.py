@@ -5,7 +5,7 @@ from pathlib import Path
 
 NAMES = ("inpaint", "superres", "edit")
 """Apps that edit images: verbs of the command line."""
-TASKS = (*NAMES, "embed", "recognise", "upscale")
+TASKS = (*NAMES, "embed", "frontalize", "recognise", "upscale")
 """What can be trained."""
 
 

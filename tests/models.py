@@ -12,6 +12,7 @@ from vaekit.game import AdversarialModel
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.embedder import Embedder
+from vaekit.models.face_ipgan import FaceIPGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.models.recogniser import Recogniser
 from vaekit.models.upscaler import Upscaler
@@ -68,6 +69,20 @@ TABLE = [
         "ipgan",
         lambda shape: IPGAN(shape, identities=3, identity_dim=6, attribute_dim=4, base=4),
         extras={"label": _label},
+    ),
+    Row(
+        "face_ipgan",
+        lambda shape: FaceIPGAN(
+            shape,
+            attribute_dim=4,
+            identity_dim=6,
+            side=16,
+            embedder_widths=(4, 6, 8),
+            encoder_widths=(4, 8),
+            decoder_widths=(8, 8),
+        ),
+        shapes=((32, 32, 1), (16, 16, 3)),
+        extras={"partner": lambda rng, image: image[::-1]},
     ),
     Row(
         "recogniser",

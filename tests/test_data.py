@@ -268,3 +268,26 @@ def test_a_share_of_the_small_pictures_is_worn():
     clean = shrink(large, 2, rng)
     alike = sum(np.array_equal(clean, shrink(large, 2, rng, realistic=0.25)) for _ in range(200))
     assert 135 <= alike <= 165
+
+
+def test_a_partner_is_another_image_of_the_same_person(tmp_path):
+    folder = tmp_path / "people"
+    folder.mkdir()
+    rows = ["file,identity"]
+    for number in range(7):
+        images.write(folder / f"{number}.png", np.full((4, 4, 3), 10 * number, np.uint8))
+        rows.append(f"{number}.png,{number % 3}")
+    (tmp_path / "people.csv").write_text("\n".join(rows))
+    source = open_source(str(folder), partner="identity")
+    rng = np.random.default_rng(0)
+    for number in range(7):
+        found = {int(source[number]["partner"](rng)[0, 0, 0]) // 10 for _ in range(20)}
+        assert found == {other for other in range(7) if other % 3 == number % 3 and other != number}
+    (folder / "3.png").write_bytes(b"damaged")
+    source = open_source(str(folder), partner="identity")
+    assert {int(source[0]["partner"](rng)[0, 0, 0]) for _ in range(20)} == {60}
+    (folder / "6.png").write_bytes(b"damaged")
+    source = open_source(str(folder), partner="identity")
+    np.testing.assert_array_equal(source[0]["partner"](rng), source[0]["image"])
+    with pytest.raises(DataError, match="no column who"):
+        open_source(str(folder), partner="who")

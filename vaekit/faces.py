@@ -272,6 +272,13 @@ def whole(image: np.ndarray, template: np.ndarray = TEMPLATE_W) -> Face:
     return Face((side * template + corner).astype(np.float32), (*corner, side, side), 1.0)
 
 
+def narrowed(image: np.ndarray) -> np.ndarray:
+    """The part of a crop to template W that template N shows: the face without hair and chin; a view."""
+    rows, columns = image.shape[:2]
+    top, left, bottom, right = NARROW
+    return image[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
+
+
 # === Cutting out and pasting back ===
 
 

@@ -36,6 +36,8 @@ class Data(_Table):
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
     wide: bool = False
     """Whether the faces show hair and chin (template W), where an app works on the face alone (template N)."""
+    partner: str | None = None
+    """The CSV's column that images of one person share, where an app takes two of one person."""
     balance: float = Field(0.0, ge=0, le=0.5)
     """Share of the examples that shall have an image's rarest label; images of rarer ones are met more often."""
     realistic: float = Field(0.0, ge=0, le=1)

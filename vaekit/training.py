@@ -45,7 +45,9 @@ def sources(recipe: Recipe, split: str) -> JoinedSource:
         spec = data.source if ":" in data.source else str(Path(recipe.root) / data.source)
         holdout = Holdout(**data.holdout.model_dump())
         balance = data.balance if split == "train" else 0.0
-        opened.append(open_source(spec, labels=data.labels, split=split, holdout=holdout, balance=balance))
+        opened.append(
+            open_source(spec, labels=data.labels, split=split, holdout=holdout, balance=balance, partner=data.partner)
+        )
     return JoinedSource(opened, weights=[data.weight for data in recipe.data])
 
 

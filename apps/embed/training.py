@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from keras import ops
 
+from vaekit import faces
 from vaekit.data import DataError, crop_resize, to_unit
-from vaekit.faces import NARROW
 from vaekit.models.embedder import Embedder
 from vaekit.training import Task
 
@@ -14,11 +14,7 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     """A face "image" [H, W, 3] float32 in 0..1 in template N, worn at random, with its "label" [D]."""
     if "label" not in item or np.ndim(item["label"]) != 1:
         raise DataError("faces without embeddings: name FILE.npz:ARRAY in the data's labels")
-    image = item["image"]
-    if data.wide:
-        rows, columns = image.shape[:2]
-        top, left, bottom, right = NARROW
-        image = image[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)]
+    image = faces.narrowed(item["image"]) if data.wide else item["image"]
     image = crop_resize(image, shape, rng, zoom=(0.92, 1.06), rotate=3.0)
     if rng.random() < BLURRED:
         side = int(rng.integers(shape[0] // 3, shape[0]))
@@ -34,7 +30,7 @@ BLURRED = 0.2
 
 def measure(model: Embedder, batch: dict) -> dict[str, np.ndarray]:
     """Cosine to the teacher's embedding, and, to compare, to the next example's; [N]."""
-    found = ops.convert_to_numpy(model.embedder(batch["image"], training=False))
+    found = ops.convert_to_numpy(model.embedder(batch["image"], training=False)["embedding"])
     teacher = np.asarray(batch["label"])
     teacher = teacher / np.linalg.norm(teacher, axis=1, keepdims=True)
     return {

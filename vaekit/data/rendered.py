@@ -179,7 +179,7 @@ class _Canvas:
 class RenderedFaces:
     """A source of `count` faces of count / 10 people (at least 2), each drawn with its own look.
 
-    Items hold "image" [side, side, 3] uint8, "label" (the person), "yaw", "smile", "light".
+    Items hold "image" [side, side, 3] uint8, "label" (the person), "yaw", "smile", "light", and their "partner".
     """
 
     def __init__(self, count: int, side: int = 64, seed: int = 0):
@@ -202,5 +202,10 @@ class RenderedFaces:
             raise IndexError(index)
         person = index % self.people
         look = self.look(index)
-        image = render(self.identity(person), look, self.side)
-        return {"image": image, "label": person, "yaw": look.yaw, "smile": look.smile, "light": look.light}
+        who = self.identity(person)
+        facts = {"label": person, "yaw": look.yaw, "smile": look.smile, "light": look.light}
+
+        def partner(rng: np.random.Generator) -> np.ndarray:
+            return render(who, Look.draw(rng), self.side)
+
+        return {"image": render(who, look, self.side), "partner": partner, **facts}

@@ -1,6 +1,7 @@
 """Random access to images: folders (with CSV labels), npz files, TFDS names, joined at will."""
 
 import csv
+import functools
 import logging
 import re
 from collections.abc import Sequence
@@ -27,7 +28,10 @@ class DataError(UserError, ValueError):
 
 
 class Source(Protocol):
-    """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K])."""
+    """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K]).
+
+    An item may know its "partner": a function that draws another image of the same person with a generator.
+    """
 
     def __len__(self) -> int:
         """How many items."""
@@ -58,6 +62,7 @@ def open_source(
     labels: Labels = None,
     holdout: Holdout | None = None,
     balance: float = 0.0,
+    partner: str | None = None,
 ) -> Source:
     """Open a folder, `file.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
 
@@ -68,6 +73,7 @@ def open_source(
             and 1, then a label is [K] float32, and `!COLUMN` is 1 where COLUMN is 0; or FILE.npz:ARRAY beside the
             folder, with a row [K] for every row of the CSV.
         holdout: how the split is made.
+        partner: the CSV's column that images of one person share (folders).
         balance: images with a label of 0 or 1 that fewer than this share have are met so often that it is met.
 
     Raises:
@@ -87,7 +93,7 @@ def open_source(
     elif spec.endswith(".npz"):
         source = NpzSource(Path(spec))
     else:
-        source = FolderSource(Path(spec), labels)
+        source = FolderSource(Path(spec), labels, partner)
     if split is None:
         return source
     holdout = holdout or Holdout()
@@ -125,7 +131,7 @@ class FolderSource:
     A file that cannot be read is counted in `damaged`, and another stands in for it.
     """
 
-    def __init__(self, folder: Path, labels: Labels = None):
+    def __init__(self, folder: Path, labels: Labels = None, partner: str | None = None):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
         found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()]
@@ -142,6 +148,10 @@ class FolderSource:
             self.labels = self._array(labels) if ".npz:" in labels else self._numbered(labels)
         elif labels is not None:
             self.labels = self._attributes(labels)
+        self.groups: dict[str, list[int]] = {}
+        self.group_of = self._column(partner) if partner else []
+        for place, group in enumerate(self.group_of):
+            self.groups.setdefault(group, []).append(place)
 
     def __len__(self):
         return len(self.files)
@@ -153,13 +163,30 @@ class FolderSource:
             if path in self.damaged:
                 continue
             try:
-                item = {"image": self._pixels(place)}
+                item: dict[str, Any] = {"image": self._pixels(place)}
             except (images.ImageError, OSError) as error:
                 self.damaged[path] = str(error)
                 log.warning("skipped: %s", error)
                 continue
-            return item if self.labels is None else {**item, "label": self.labels[place]}
+            if self.labels is not None:
+                item["label"] = self.labels[place]
+            if self.group_of:
+                item["partner"] = functools.partial(self._partner, place)
+            return item
         raise DataError(f"{self.folder}: every image is damaged")
+
+    def _partner(self, place: int, rng: np.random.Generator) -> np.ndarray:
+        """Another image of the same group, or the same one where there is no other that can be read."""
+        others = [p for p in self.groups[self.group_of[place]] if p != place and self.files[p] not in self.damaged]
+        if not others:
+            return self._pixels(place)
+        other = others[rng.integers(len(others))]
+        try:
+            return self._pixels(other)
+        except (images.ImageError, OSError) as error:
+            self.damaged[self.files[other]] = str(error)
+            log.warning("skipped: %s", error)
+            return self._partner(place, rng)
 
     def _pixels(self, place: int) -> np.ndarray:
         """[H, W, 3] uint8, not to be written to: decoded once, while there is room to keep it."""

@@ -177,7 +177,8 @@ class AttributeCVAEGAN(AdversarialModel):
             round(share * side) for share, side in zip(self.crop, (*sides, *sides), strict=True)
         )
         side = self.embedder.input_shape[1:3]
-        return self.embedder(ops.image.resize(picture[:, top:bottom, left:right], side), training=False)
+        face = ops.image.resize(picture[:, top:bottom, left:right], side)
+        return self.embedder(face, training=False)["embedding"]
 
     def default_optimizers(self):
         """Adam 2e-4 with betas .5 and .99 for both."""

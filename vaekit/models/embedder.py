@@ -31,7 +31,8 @@ class Embedder(AdversarialModel):
 
     def objective(self, batch, training=True):
         """1 - cosine."""
-        distance = losses.cosine_distance(self.embedder(batch["image"], training=training), batch["label"])
+        found = self.embedder(batch["image"], training=training)["embedding"]
+        distance = losses.cosine_distance(found, batch["label"])
         return {"embedder": distance}, {"cosine": 1.0 - distance}
 
     def default_optimizers(self):

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import batch_norm, crop_to, stage_sizes
+from vaekit.networks.blocks import batch_norm, crop_to, residual_block, stage_sizes
 
 
 def _center(x):
@@ -177,8 +177,35 @@ def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.M
 
 
 def embedder(channels: int, dim: int = 128, side: int = 64, widths=(32, 64, 128, 192)) -> keras.Model:
-    """Map aligned faces [N, side, side, channels] in 0..1 to embeddings [N, dim] of unit length."""
+    """Map aligned faces [N, side, side, channels] in 0..1 to what it sees of them.
+
+    Returns:
+        A model whose output is {"embedding": [N, dim] of unit length, "layers": [features of each stage]}.
+    """
     picture = layers.Input((side, side, channels), name="picture")
-    x = layers.Flatten()(_recognising_stages(_center(picture), widths)[-1])
-    x = layers.Dense(dim, dtype="float32")(x)
-    return keras.Model(picture, layers.UnitNormalization(dtype="float32")(x), name="embedder")
+    features = _recognising_stages(_center(picture), widths)
+    x = layers.Dense(dim, dtype="float32")(layers.Flatten()(features[-1]))
+    embedding = layers.UnitNormalization(dtype="float32")(x)
+    return keras.Model(picture, {"embedding": embedding, "layers": features}, name="embedder")
+
+
+def styled_decoder(image_shape, vector_dim: int, widths=(192, 160, 128, 96, 48)) -> keras.Model:
+    """Map vectors [N, vector_dim] to images [N, H, W, C] in 0..1; the vector modulates every level.
+
+    Args:
+        image_shape: (H, W, C), sides that are multiples of 2 ** len(widths).
+        vector_dim: length of the vector.
+        widths: channels of the levels, each twice as large as the one before; the image is twice the last.
+    """
+    height, width, channels = image_shape
+    first = height // 2 ** len(widths), width // 2 ** len(widths)
+    vector = layers.Input((vector_dim,), name="vector")
+    x = layers.Reshape((*first, widths[0]))(layers.Dense(first[0] * first[1] * widths[0])(vector))
+    for level, filters in enumerate(widths):
+        if level:
+            x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(filters, 1)(x))
+            x = layers.Conv2D(filters, 3, padding="same")(x)
+        x = residual_block(x, vector, "relu")
+    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32")(layers.ReLU()(x))
+    image = layers.Activation("sigmoid", dtype="float32", name="image")(x)
+    return keras.Model(vector, image, name="styled_decoder")

@@ -1,0 +1,1 @@
+"""Faces turned to the front, and shown as others are."""

@@ -1,0 +1,162 @@
+"""IP-GAN for photos of faces: who a face is, is told by a network that was taught to tell people apart."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.convolutional import embedder, picture_encoder, projected_discriminator, styled_decoder
+
+SEEN = 3
+"""Stages of the embedder whose features are compared, and seen by the discriminator."""
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class FaceIPGAN(AdversarialModel):
+    """IP-GAN (Bao et al. 2018) whose I and C are one embedder that does not move: x' = G(I(x_s), A(x_a)).
+
+    A few thousand photos cannot teach a network who people are, and a recogniser that saw millions can (vaekit train
+    embed). L_I and L_C fall away with it, and L_GC is the cosine distance of its embeddings. L_GR asks for x_a where
+    x_s shows the same person, be it in another picture: the paper has only the same picture.
+
+    A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1.
+    Of every four rows the first is its own x_a, the second's partner is; with `mixed`, the others' x_a are each
+    other's partners.
+
+    Args:
+        image_shape: (H, W, C), sides that are multiples of the embedder's.
+        attribute_dim: length of A(x).
+        identity_dim: length of I(x).
+        side: of what the embedder sees.
+        embedder_widths, encoder_widths, decoder_widths: channels of the networks' levels.
+        mixed: whether people are shown as others are.
+        kl: weight of L_KL, in nats.
+        pixel: weight of L_GR, the mean absolute difference.
+        feature: weight of the same of the embedder's first features.
+        different: lambda, what L_GR counts where x_a is another person's.
+        identity: weight of L_GC.
+        adversarial: weight of the generator's hinge loss.
+    """
+
+    terms = ("kl", "pixel", "feature", "identity", "adversarial")
+    averaged = ("attributes", "generator")
+    _config = (
+        "image_shape", "attribute_dim", "identity_dim", "side", "embedder_widths", "encoder_widths", "decoder_widths",
+        "mixed", "kl", "pixel", "feature", "different", "identity", "adversarial",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        image_shape=(128, 128, 3),
+        attribute_dim=64,
+        identity_dim=128,
+        side=64,
+        embedder_widths=(32, 64, 128, 192),
+        encoder_widths=(24, 48, 96, 128),
+        decoder_widths=(192, 160, 128, 96, 48),
+        mixed=True,
+        kl=1e-3,
+        pixel=5.0,
+        feature=1.0,
+        different=0.1,
+        identity=1.0,
+        adversarial=0.5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape, self.attribute_dim, self.identity_dim = tuple(image_shape), attribute_dim, identity_dim
+        self.side, self.embedder_widths, self.encoder_widths = side, tuple(embedder_widths), tuple(encoder_widths)
+        self.decoder_widths, self.mixed, self.kl, self.pixel = tuple(decoder_widths), mixed, kl, pixel
+        self.feature, self.different, self.identity, self.adversarial = feature, different, identity, adversarial
+        # === Networks ===
+        channels = self.image_shape[2]
+        self.embedder = embedder(channels, identity_dim, side, self.embedder_widths)
+        self.encoder = picture_encoder(channels, attribute_dim, self.encoder_widths)
+        self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
+        self.shrink = self.image_shape[0] // side
+        skip = self.shrink.bit_length() - 1
+        self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
+        self.set_players(
+            {"attributes": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]}
+        )
+        self.freeze("embedder", [self.embedder])
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """L_KL + L_GR; L_GR + L_GC + the adversarial loss; L_D."""
+        x_s = batch["image"]
+        x_a, same = self.pair(x_s, batch["partner"])
+        who = self.look(x_s)["embedding"]
+        mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
+        l_kl = losses.kl_standard_normal(mean, log_variance)
+        x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
+        # L_GR
+        shown, seen = self.look(x_a), self.look(x_new)
+        weight = (same + self.different * (1.0 - same))[:, None, None, None]
+        l_pixel = ops.mean(weight * ops.abs(x_a - x_new))
+        pairs = zip(shown["layers"][:SEEN], seen["layers"][:SEEN], strict=True)
+        l_feature = sum(ops.mean(weight * ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32"))) for a, b in pairs)
+        l_gr = self.pixel * l_pixel + self.feature * l_feature
+        # L_GC
+        l_identity = losses.cosine_distance(who, seen["embedding"])
+        # L_D
+        real, fake = (
+            self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
+            for picture, found in ((x_a, shown), (x_new, seen))
+        )
+        l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
+        l_fool = losses.weighted_mean(-fake)
+        return (
+            {
+                "attributes": self.kl * l_kl + l_gr,
+                "generator": l_gr + self.identity * l_identity + self.adversarial * l_fool,
+                "discriminator": l_d,
+            },
+            {"kl": l_kl, "pixel": l_pixel, "feature": l_feature, "identity": l_identity, "adversarial": l_fool},
+        )
+
+    def pair(self, x_s, partner):
+        """(x_a, [N] 1 where it shows the person of x_s).
+
+        Within four, so that replicas which share a batch pair as one does.
+        """
+        count = ops.shape(x_s)[0]
+        rows = ops.arange(count)
+        turn = rows % 4
+        moves = ops.logical_and(turn >= 2, rows < count - count % 4) if self.mixed else ops.zeros_like(rows, "bool")
+        others = ops.take(partner, ops.where(moves, rows + 5 - 2 * turn, rows), axis=0)
+        own = (turn == 0)[:, None, None, None]
+        return ops.where(own, x_s, others), 1.0 - ops.cast(moves, "float32")
+
+    def look(self, images):
+        """What the embedder makes of images: {"embedding": [N, identity_dim] of unit length, "layers": features}."""
+        small = ops.average_pool(images, self.shrink, strides=self.shrink) if self.shrink > 1 else images
+        return self.embedder(small, training=False)
+
+    def default_optimizers(self):
+        """Adam 2e-4 with betas .5 and .99 for all."""
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.99) for player in self.players}
+
+    # === Use ===
+    def identify(self, images):
+        """I(x): [N, identity_dim] of images [N, H, W, C] in 0..1."""
+        return self.look(images)["embedding"]
+
+    def encode(self, images):
+        """A(x), its mean: [N, attribute_dim]."""
+        return self.encoder(2.0 * images - 1.0, training=False)[0]
+
+    def decode(self, identities, attributes, training=False):
+        """G: images [N, H, W, C] in 0..1."""
+        scaled = ops.cast(identities, "float32") * self.identity_dim**0.5  # numbers about as large as the attributes'
+        codes = ops.concatenate([scaled, ops.cast(attributes, "float32")], axis=-1)
+        return self.generator(codes, training=training)
+
+    def transfer(self, x_s, x_a):
+        """The people of x_s, shown as those of x_a are."""
+        return self.decode(self.identify(x_s), self.encode(x_a))
+
+    # === Config ===
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}
