@@ -82,7 +82,7 @@ TABLE = [
             decoder_widths=(8, 8),
         ),
         shapes=((32, 32, 1), (16, 16, 3)),
-        extras={"partner": lambda rng, image: image[::-1]},
+        extras={"partner": lambda rng, image: image[::-1], "pose": _label},
     ),
     Row(
         "recogniser",

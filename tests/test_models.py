@@ -7,6 +7,7 @@ from keras import ops
 from vaekit.apps.edit.training import single_changes
 from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.face_ipgan import FaceIPGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.networks.fill import pull_push
 
@@ -78,6 +79,14 @@ def test_ipgan_draws_the_identity_of_one_and_the_attributes_of_the_other():
     x_s, x_a = np.random.default_rng(0).uniform(size=(2, 3, 8, 8, 1)).astype(np.float32)
     expected = np.concatenate([x_s[:, 0, 0], x_a[:, 0, 1]], axis=-1)
     np.testing.assert_allclose(numbers(model.transfer(x_s, x_a)), expected)
+
+
+def test_a_code_moves_to_the_front_along_the_turn_alone():
+    model = FaceIPGAN((16, 16, 1), 3, 4, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4,), decoder_widths=(8,))
+    model.poses.centers.assign([[1.0, 2.0, 0.0], [1.0, -1.0, 4.0], [9.0, 9.0, 9.0]])
+    # The turn is along (0, 3, -4) / 5; frontal codes lie at 6/5 of it.
+    code = np.array([[7.0, -1.0, 4.0], [5.0, 2.0, 0.0]], np.float32)
+    np.testing.assert_allclose(numbers(model.to_front(code)), [[7.0, 2.0, 0.0], [5.0, 2.0, 0.0]], atol=1e-5)
 
 
 @pytest.fixture(scope="module")

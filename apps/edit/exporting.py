@@ -26,17 +26,20 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
         "direction": tf.TensorSpec((None, *code), tf.float32),
     }
 
+    # Of any size, so that little of it is computed when something else is asked for.
+    face = tf.TensorSpec((None, None, None, 3), tf.float32)
+
     @tf.function(input_signature=list(inputs.values()))
     def tensor(image, change, direction):
         with weights.worn():
             return tf.clip_by_value(image + model.edit(image, change, direction), 0.0, 1.0)
 
-    @tf.function(input_signature=[inputs["image"]])
+    @tf.function(input_signature=[face])
     def encode(image):
         with weights.worn():
             return model.encode(image)
 
-    @tf.function(input_signature=[inputs["image"]])
+    @tf.function(input_signature=[face])
     def recognise(image):
         with weights.worn():
             return tf.sigmoid(model.recognise(image)["logits"])
@@ -65,7 +68,7 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
 
     return Exportable(
         weights=weights,
-        inputs={"tensor": inputs, "code": {"image": inputs["image"]}, "attributes": {"image": inputs["image"]}},
+        inputs={"tensor": inputs, "code": {"image": face}, "attributes": {"image": face}},
         tensors={"tensor": tensor, "code": encode, "attributes": recognise},
         serving_inputs={
             "image_bytes": tf.TensorSpec((None,), tf.string),

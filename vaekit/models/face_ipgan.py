@@ -5,8 +5,10 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.game import AdversarialModel
+from vaekit.networks.centers import MovingCenters
 from vaekit.networks.convolutional import embedder, picture_encoder, projected_discriminator, styled_decoder
 
+FRONTAL, PROFILE, UNKNOWN = range(3)
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
 
@@ -19,7 +21,8 @@ class FaceIPGAN(AdversarialModel):
     embed). L_I and L_C fall away with it, and L_GC is the cosine distance of its embeddings. L_GR asks for x_a where
     x_s shows the same person, be it in another picture: the paper has only the same picture.
 
-    A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1.
+    A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
+    "pose" [N], FRONTAL, PROFILE or UNKNOWN of the image: the mean codes of both poses tell what in A(x) is the turn.
     Of every four rows the first is its own x_a, the second's partner is; with `mixed`, the others' x_a are each
     other's partners.
 
@@ -75,6 +78,8 @@ class FaceIPGAN(AdversarialModel):
         self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1
+        self.poses = MovingCenters(3, momentum=0.99)
+        self.poses.build((None, attribute_dim))
         self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
         self.set_players(
             {"attributes": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]}
@@ -89,6 +94,9 @@ class FaceIPGAN(AdversarialModel):
         who = self.look(x_s)["embedding"]
         mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
+        if training:
+            own = ops.arange(ops.shape(x_s)[0]) % 4 == 0
+            self.poses(ops.stop_gradient(mean), ops.where(own, ops.cast(batch["pose"], "int32"), UNKNOWN))
         x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
@@ -151,6 +159,16 @@ class FaceIPGAN(AdversarialModel):
         scaled = ops.cast(identities, "float32") * self.identity_dim**0.5  # numbers about as large as the attributes'
         codes = ops.concatenate([scaled, ops.cast(attributes, "float32")], axis=-1)
         return self.generator(codes, training=training)
+
+    def to_front(self, attributes):
+        """A(x), moved along the line between the mean codes of both poses to where frontal faces are; [N, D]."""
+        frontal, profile = (self.poses.centers[pose] for pose in (FRONTAL, PROFILE))
+        line = (frontal - profile) / ops.maximum(ops.norm(frontal - profile), 1e-6)
+        return attributes + ops.matmul(frontal[None] - attributes, line[:, None]) * line
+
+    def frontalize(self, images):
+        """The same people in the same light, from the front."""
+        return self.decode(self.identify(images), self.to_front(self.encode(images)))
 
     def transfer(self, x_s, x_a):
         """The people of x_s, shown as those of x_a are."""
