@@ -250,10 +250,15 @@ class Window:
 
 def windows(mask: np.ndarray) -> Iterator[Window]:
     """Squares of context, one round each group of holes that lie close together."""
-    if not mask.any():
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    if not width:
         return
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    # What lies far from all holes is most of a photo.
+    part = tuple(slice(max(first - REACH, 0), first + side + REACH) for first, side in ((top, height), (left, width)))
+    near = cv2.dilate(mask[part].astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
+    labels = np.zeros(mask.shape, np.int32)
+    count, labels[part], stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    stats[:, :2] += part[1].start, part[0].start
     for index in range(1, count):
         x, y, width, height, _ = stats[index]
         side = max(TILE, round(CONTEXT * max(width, height)))
