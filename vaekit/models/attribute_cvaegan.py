@@ -47,6 +47,8 @@ class AttributeCVAEGAN(AdversarialModel):
         moved: weight of the L1 distance between x and its edit.
         adversarial: weight of the generator's hinge loss.
         kl: weight of L_KL, in nats.
+        strength: what a change of 1 is to `edit`: above 1 it goes further than what training asks for, which weighs
+            success against all else and so stops short of the typical face that has an attribute.
     """
 
     terms: tuple[str, ...] = ("kl", "pixel", "feature", "attribute", "other", "moved", "adversarial")
@@ -54,6 +56,7 @@ class AttributeCVAEGAN(AdversarialModel):
     _config = (
         "attributes", "exclusive", "channels", "latent_channels", "widths", "shrink", "crop", "pixel",
         "feature", "attribute", "other", "identity", "moved", "adversarial", "kl",
+        "strength",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +76,7 @@ class AttributeCVAEGAN(AdversarialModel):
         moved=1.0,
         adversarial=0.5,
         kl=1e-4,
+        strength=1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,6 +85,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self.shrink, self.crop = shrink, tuple(crop)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
         self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
+        self.strength = strength
         # === Networks ===
         self.encoder = map_encoder(channels, latent_channels, self.widths)
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
@@ -201,7 +206,8 @@ class AttributeCVAEGAN(AdversarialModel):
             A difference [N, H, W, C], 0 where both are 0.
         """
         coded = self.encoder(image, training=False)
-        x_rec, x_dec = self.decode_twice(coded["mean"], ops.convert_to_tensor(change), coded["skips"])
+        wanted = self.strength * ops.convert_to_tensor(change)
+        x_rec, x_dec = self.decode_twice(coded["mean"], wanted, coded["skips"])
         added = x_dec - x_rec
         if direction is not None:
             nothing = [ops.zeros_like(s) for s in coded["skips"]]
