@@ -15,7 +15,7 @@ RECIPE = """
 app = "inpaint"
 [model]
 latent_dim = 4
-widths = [8, 8, 8, 8]
+widths = [8, 8, 8]
 [train]
 batch_size = 8
 epochs = 2
@@ -84,11 +84,12 @@ def test_two_jax_devices_train_what_one_trains(tmp_path):
     assert_alike(tmp_path / "alone", tmp_path / "pair")
 
 
-def test_a_strategy_that_cannot_be_is_told(tmp_path, vaekit):
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="says so on TensorFlow")
+@pytest.mark.parametrize(("strategy", "word"), [("jax", "the backend is tensorflow"), ("multiworker", "TF_CONFIG")])
+def test_a_strategy_that_cannot_be_is_told(tmp_path, vaekit, strategy, word):
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    for strategy, word in (("jax", "the backend is"), ("multiworker", "TF_CONFIG")):
-        done = vaekit("train", "recipe.toml", "--out", "run", "--strategy", strategy)
-        if keras.backend.backend() == "jax":
-            continue
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert word in done.stderr
+    done = vaekit("train", "recipe.toml", "--out", "run", "--strategy", strategy)
+    assert done.returncode == 2
+    told = done.stderr.splitlines()[-1]  # TensorFlow talks too
+    assert told.startswith(f"vaekit: --strategy {strategy}: ")
+    assert word in told
