@@ -95,14 +95,15 @@ class Client(threading.local):
 
     def ask(self, body: bytes) -> int:
         """The status of an answer."""
-        try:
-            self.connection.request("POST", PATH, body)
-            answer = self.connection.getresponse()
-            answer.read()
-        except (http.client.HTTPException, OSError):
-            self.connect()
-            return 0
-        return answer.status
+        for _ in range(2):  # a connection that was idle for long is closed: clients try again
+            try:
+                self.connection.request("POST", PATH, body)
+                answer = self.connection.getresponse()
+                answer.read()
+                return answer.status
+            except (http.client.HTTPException, OSError):
+                self.connect()
+        return 0
 
 
 def recorded() -> list[dict]:
