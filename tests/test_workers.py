@@ -98,6 +98,16 @@ def test_two_inputs_for_one_output_are_told_in_whatever_processes(folder, vaekit
     assert len(contents(folder / "out")) == COUNT - 1
 
 
+def test_a_mask_for_all_that_is_none_is_told_once(folder, vaekit):
+    (folder / "mask.png").write_text("no image")
+    for jobs in (1, 2):
+        done = repair(vaekit, "-o", "out", "--jobs", jobs)
+        assert done.returncode == 1
+        assert done.stderr.startswith("vaekit: mask.png: not an image")
+        assert done.stderr.count("\n") == 1
+    assert not (folder / "out").exists()
+
+
 def test_a_bundle_that_is_missing_ends_it_with_its_status(folder, vaekit):
     done = repair(vaekit, "-o", "out", "--jobs", 2, "--bundle", "none")
     assert done.returncode == 3

@@ -232,6 +232,25 @@ class Outputs:
         return [base.with_name(base.stem + number + base.suffix) for number in numbers]
 
 
+def plan(
+    names: Sequence[str],
+    command: str,
+    output: Path | None,
+    *,
+    recursive: bool = False,
+    leave_out: Path | None = None,
+    **options,
+) -> tuple[list[Input], Outputs]:
+    """What is to be edited, as `find_inputs` finds it, and where it goes: `options` are those of Outputs.
+
+    Raises:
+        UserError: as both do.
+    """
+    inputs = find_inputs(names, command, recursive=recursive, leave_out=leave_out)
+    alone = len(names) == 1 and Path(names[0]).is_file()
+    return inputs, Outputs(inputs, output, command, alone=alone, **options)
+
+
 Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
 """Edits an input, writes its files, returns their paths and notes for the user."""
 
@@ -242,7 +261,7 @@ def run(
     opener: Callable[[int], Edit],
     *,
     jobs: int | None = None,
-    engine: workers.Engine = workers.processes,
+    engine: str = "processes",
     as_json: bool = False,
 ) -> int:
     """Edit every input; a failure is told at once on standard error and the rest goes on.
@@ -253,7 +272,7 @@ def run(
         opener: opens the bundle and all else that edits share, once in every process, to which it goes by pickling;
             is told how many threads a call of the network may take, 0 for all cores.
         jobs: processes; None for one a core, and none but this for a lone input.
-        engine: what runs them.
+        engine: what runs them, one of vaekit.workers.ENGINES.
         as_json: print the report as JSON, not as a line.
 
     Returns:
@@ -262,11 +281,11 @@ def run(
     Raises:
         UserError: what `opener` raises.
     """
-    report = Report(targets.command)
+    report, start = Report(targets.command), workers.ENGINES[engine]
     started = time.monotonic()
     with bar(len(inputs), targets.command) as advance:
         try:
-            with contextlib.closing(engine(_Attempts(opener, targets), _groups(inputs), jobs)) as outcomes:
+            with contextlib.closing(start(_Attempts(opener, targets), _groups(inputs), jobs)) as outcomes:
                 for outcome in outcomes:
                     report.add(outcome)
                     advance()

@@ -127,6 +127,9 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
 
     class Actor:
         def __init__(self):
+            import cv2
+
+            cv2.setNumThreads(1)
             self.do = work.open(1)
 
         def __call__(self, batch):
@@ -137,3 +140,7 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     rows = datasets.from_items([{"task": pickle.dumps(task)} for task in tasks])
     for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
         yield from pickle.loads(row["results"])
+
+
+ENGINES: dict[str, Engine] = {"processes": processes, "ray": ray}
+"""By the names that the command line has for them."""

@@ -67,7 +67,7 @@ def edit(
 
       vaekit edit portrait.jpg --sheet -o sheet.png
     """
-    from vaekit import batch, workers
+    from vaekit import batch
     from vaekit.errors import UserError
     from vaekit.latent import load_direction
 
@@ -81,12 +81,11 @@ def edit(
     if strip and sheet:
         raise UserError("--strip and --sheet are two pictures: ask for one of them")
     reach = _range(strip or "-2..2")
-    todo = batch.find_inputs(inputs, "edit", recursive=recursive)
-    targets = batch.Outputs(
-        todo,
-        output,
+    todo, targets = batch.plan(
+        inputs,
         "edit",
-        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        output,
+        recursive=recursive,
         overwrite=overwrite,
         skip_existing=skip_existing,
     )
@@ -104,7 +103,7 @@ def edit(
         aligned=aligned,
         max_pixels=max_pixels,
     )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
     raise typer.Exit(status)
 
 
@@ -132,7 +131,7 @@ def _open(
     editor.check(values, directions)
     strengths = np.linspace(*reach, STEPS).round(3).tolist()
     unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in directions)
-    finder = None if aligned or unchanged else faces.open_finder(face_model)
+    finder = None if aligned or unchanged else faces.open_finder(face_model, threads)
 
     def find(pixels: np.ndarray) -> list[faces.Face]:
         found = [faces.whole(pixels)] if finder is None else faces.find(pixels, finder)

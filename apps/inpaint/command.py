@@ -65,17 +65,17 @@ def inpaint(
 
       vaekit inpaint group.jpg --mask scratches.png --faces
     """
-    from vaekit import batch, workers
+    from vaekit import batch
     from vaekit.errors import UserError
 
     if not mask.exists():
         raise UserError(f"{mask}: no such mask")
-    todo = batch.find_inputs(inputs, "inpaint", recursive=recursive, leave_out=mask)
-    targets = batch.Outputs(
-        todo,
-        output,
+    todo, targets = batch.plan(
+        inputs,
         "inpaint",
-        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        output,
+        recursive=recursive,
+        leave_out=mask,
         samples=samples,
         overwrite=overwrite,
         skip_existing=skip_existing,
@@ -93,7 +93,7 @@ def inpaint(
         controls={"iterations": iterations, "feather": feather},
         max_pixels=max_pixels,
     )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
     raise typer.Exit(status)
 
 
@@ -113,8 +113,9 @@ def _open(
     from vaekit import faces, images
     from vaekit.apps.inpaint.editor import Editor
 
+    holes.read_only()
     editor = Editor(bundle, runtime=runtime, threads=threads)
-    finder = faces.open_finder(face_model) if in_faces else None
+    finder = faces.open_finder(face_model, threads) if in_faces else None
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
@@ -145,10 +146,17 @@ class Holes:
     dilate: int
     max_pixels: int
 
-    @functools.cached_property
-    def only(self) -> np.ndarray | None:
-        """The one for all."""
-        return None if self.mask.is_dir() else self.read(self.mask)
+    only: np.ndarray | None = None
+    """The one for all, once it is read."""
+
+    def read_only(self) -> None:
+        """Read the one for all, if it is one: once, and before a picture is touched.
+
+        Raises:
+            ImageError: it is no image.
+        """
+        if not self.mask.is_dir():
+            self.only = self.read(self.mask)
 
     def read(self, path: Path) -> np.ndarray:
         """A mask file, [H, W] bool."""

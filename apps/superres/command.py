@@ -51,17 +51,16 @@ def superres(
 
       vaekit superres face.png --detail 1 --samples 4
     """
-    from vaekit import batch, workers
+    from vaekit import batch
     from vaekit.errors import UserError
 
     if scale == 1:
         raise UserError("--scale 1 would leave everything as it is: name a scale above 1")
-    todo = batch.find_inputs(inputs, "superres", recursive=recursive)
-    targets = batch.Outputs(
-        todo,
-        output,
+    todo, targets = batch.plan(
+        inputs,
         "superres",
-        alone=len(inputs) == 1 and Path(inputs[0]).is_file(),
+        output,
+        recursive=recursive,
         samples=samples,
         overwrite=overwrite,
         skip_existing=skip_existing,
@@ -76,7 +75,7 @@ def superres(
         seed=seed,
         max_pixels=max_pixels,
     )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=getattr(workers, engine.value), as_json=json)
+    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
     raise typer.Exit(status)
 
 

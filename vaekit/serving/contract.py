@@ -118,13 +118,12 @@ def _values(name: str, values: Any, spec: Spec) -> Column:
     if spec.dtype == "DT_STRING":
         return [_bytes(f"{name}[{number}]", value) for number, value in enumerate(values)]
     kind = {"DT_INT32": np.int32, "DT_FLOAT": np.float32}[spec.dtype]
+    if not values:
+        return np.zeros([max(side, 0) for side in spec.shape], kind)
     try:
         numbers = np.array(values)
     except ValueError:
         raise RequestError(f"{name} is ragged") from None
-    if numbers.size == 0:
-        numbers = numbers.reshape(len(values), *(max(side, 0) for side in spec.shape[1:])) if not values else numbers
-        numbers = numbers.astype(kind)
     whole = numbers.dtype.kind in "iu"
     if not (whole or (numbers.dtype.kind == "f" and kind is np.float32)):
         raise RequestError(f"{name} is not of type {spec.dtype}")
