@@ -1,6 +1,9 @@
 """What a bundle holds, as TensorFlow Serving and ONNX Runtime see it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import cv2
 import keras
@@ -119,6 +122,20 @@ def test_both_runtimes_answer_alike(bundle):
     assert np.abs(onnx - tensorflow).max() < 2 / 255
     known = np.broadcast_to(inputs["mask"] == 0, onnx.shape)
     np.testing.assert_allclose(onnx[known], inputs["image"][known], atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process be kept to some cores")
+def test_the_network_keeps_to_the_cores_that_the_process_may_use(bundle):
+    one = min(os.sched_getaffinity(0))
+    code = f"""
+import os
+os.sched_setaffinity(0, {{{one}}})
+from vaekit.apps.inpaint.editor import Editor
+Editor({str(bundle.path)!r})
+threads = [int(name) for name in os.listdir("/proc/self/task")]
+assert all(os.sched_getaffinity(thread) == {{{one}}} for thread in threads), threads
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_card_lists_every_file_but_itself(bundle):

@@ -137,6 +137,8 @@ def test_files_bring_back_weights_slots_and_noise_and_resume_exactly(row, traine
         assert_same(slots(trained.model), slots(model))
     batch = row.batch(row.shapes[0], seed=1)
     for model in (trained.model, loaded, resumed):
+        model.run_eagerly = True  # quicker than to trace it thrice
+        model.make_train_function(force=True)
         fit(model, batch)
     for model in (loaded, resumed):
         assert_same(weights(trained.model), weights(model))
@@ -158,7 +160,7 @@ def test_mixed_precision_trains_in_float32_weights(row, policy):
         model.compile(run_eagerly=True)
         before = by_player(model)
         # float16 begins with a loss scale that overflows, and skips steps until it has found its own
-        fit(model, row.batch(row.shapes[0], count=48 if policy == "mixed_float16" else 4))
+        fit(model, row.batch(row.shapes[0], count=24 if policy == "mixed_float16" else 4))
         assert all(v.dtype == "float32" for v in model.trainable_variables)
         assert all(np.isfinite(w).all() for w in weights(model))
         assert any(moved(before, by_player(model)).values())
@@ -266,7 +268,7 @@ def test_jax_trains_with_no_tensorflow_to_import(tmp_path):
 
 
 def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
-    """Noise, batch normalisation, moving centres and averages included.
+    """Batch normalisation, moving centres and averages included, and, traced as users run it, one model's noise.
 
     Rows of a batch play different parts in turn, four times the scales of super-resolution: shares are whole turns.
     """
@@ -276,19 +278,21 @@ def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-    def make(row):
+    def make(row, eager):
         keras.utils.set_random_seed(1)
         model = row.create(row.shapes[0])
-        model.compile({p: keras.optimizers.SGD(1e-4) for p in model.players}, average=0.9, jit_compile=False)
+        if eager:
+            quiet(model)
+        model.compile({p: keras.optimizers.SGD(1e-4) for p in model.players}, average=0.9, run_eagerly=eager)
         return model
 
-    for row in TABLE:
+    for row, eager in (*((row, True) for row in TABLE), (TABLE[0], False)):
         batch = row.batch(row.shapes[0], count=16)
-        alone = make(row)
+        alone = make(row, eager)
         start = alone.get_weights()
         alone.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=2, shuffle=False, verbose=0)
         with strategy.scope():
-            pair = make(row)
+            pair = make(row, eager)
             pair.set_weights(start)
         halves = tf.data.Dataset.from_tensor_slices(batch).batch(8).repeat()
         both = strategy.distribute_datasets_from_function(lambda context: halves)
@@ -296,7 +300,8 @@ def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
         with alone.averages(), pair.averages():
             averages = alone.get_weights(), pair.get_weights()
         for found in ((alone.get_weights(), pair.get_weights()), averages):
-            for own, other, variable in zip(*found, alone.weights, strict=True):
-                np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5, err_msg=f"{row.name} {variable.path}")
+            for own, other, begun, variable in zip(*found, start, alone.weights, strict=True):
+                bound = 1e-6 + 1e-2 * np.abs(own - begun).max()  # of how far it has moved
+                np.testing.assert_allclose(own, other, rtol=0, atol=bound, err_msg=f"{row.name} {variable.path}")
     """
     script(QUIET + textwrap.dedent(step), tmp_path, "tensorflow")

@@ -14,6 +14,7 @@ import numpy as np
 
 from vaekit.errors import UserError
 from vaekit.faces import Face, cut, distinct
+from vaekit.workers import cores
 
 SMALLEST = 20
 """Side of the smallest face that is looked for, in pixels."""
@@ -154,7 +155,7 @@ def load(threads: int) -> list[Network]:
         raise UserError(_MISSING)
     folder = Path(spec.submodule_search_locations[0], "assets", "weights")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or cores()
     options.log_severity_level = 3
     # The threads of one network, waiting for work, would take the cores from the next one's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
+from vaekit.workers import cores
 
 RuntimeName = Literal["onnx", "tensorflow"]
 LEAST = 16
@@ -47,7 +48,8 @@ class _Onnx:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Counted here: left to itself ONNX Runtime takes cores that this process may not use.
+        options.intra_op_num_threads = threads or cores()
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # planning for one size takes half as much memory again, and no less time
         try:
