@@ -7,6 +7,7 @@ to its own variables only, optimizers that save, load and resume exactly, loss s
 
 import contextlib
 import importlib
+import inspect
 
 import keras
 from keras import ops
@@ -212,6 +213,15 @@ class AdversarialModel(keras.Model):
     def sample_posterior(self, mean, log_variance):
         """z = mean + eps * s, eps ~ N(0, I): the reparameterisation of Kingma & Welling 2014, eq. 4."""
         return mean + ops.exp(0.5 * log_variance) * self.random_normal(ops.shape(mean))
+
+    def get_config(self):
+        """Mirror __init__: a model keeps every argument of its own under the argument's name."""
+        config = super().get_config()
+        for base in type(self).__mro__[: type(self).__mro__.index(AdversarialModel)]:
+            if "__init__" in vars(base):
+                parameters = inspect.signature(vars(base)["__init__"]).parameters
+                config |= {name: getattr(self, name) for name in parameters if name not in ("self", "kwargs")}
+        return config
 
     # Keras saves weights, but not the state of random generators: without it a resumed run would
     # draw other noise than the uninterrupted one.

@@ -61,11 +61,6 @@ class SuperResolver(ImageCVAEGAN):
         added = self.generator([self.condition(base, scale), z], training=False)
         return ops.clip(base + detail[:, None, None, None] * added, 0.0, 1.0)
 
-    def get_config(self):
-        """Mirror __init__."""
-        names = "scales", "restores", "width", "depth"
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 def _in_turn(parts):
     """[[N / K, ...]] * K -> [N, ...], one of each part in turn."""

@@ -53,11 +53,6 @@ class AttributeCVAEGAN(AdversarialModel):
 
     terms: tuple[str, ...] = ("kl", "pixel", "feature", "attribute", "other", "moved", "adversarial")
     averaged = ("autoencoder",)
-    _config = (
-        "attributes", "exclusive", "channels", "latent_channels", "widths", "shrink", "crop", "pixel",
-        "feature", "attribute", "other", "identity", "moved", "adversarial", "kl",
-        "strength",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -218,8 +213,3 @@ class AttributeCVAEGAN(AdversarialModel):
             )
             added += after - before
         return added
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}

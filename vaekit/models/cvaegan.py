@@ -164,11 +164,3 @@ class CVAEGAN(AdversarialModel):
 
     def _one_hot(self, labels):
         return ops.one_hot(labels, self.classes, dtype="float32")
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        names = (
-            "image_shape", "classes", "latent_dim", "base", "kl", "reconstruction", "center", "class_center",
-        )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -38,13 +38,3 @@ class Embedder(AdversarialModel):
     def default_optimizers(self):
         """Adam 1e-3."""
         return {"embedder": keras.optimizers.Adam(1e-3)}
-
-    def get_config(self):
-        """Mirror __init__."""
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "dim": self.dim,
-            "side": self.side,
-            "widths": self.widths,
-        }

@@ -43,10 +43,6 @@ class FaceIPGAN(AdversarialModel):
 
     terms = ("kl", "pixel", "feature", "identity", "adversarial")
     averaged = ("attributes", "generator")
-    _config = (
-        "image_shape", "attribute_dim", "identity_dim", "side", "embedder_widths", "encoder_widths", "decoder_widths",
-        "mixed", "kl", "pixel", "feature", "different", "identity", "adversarial",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -173,8 +169,3 @@ class FaceIPGAN(AdversarialModel):
     def transfer(self, x_s, x_a):
         """The people of x_s, shown as those of x_a are."""
         return self.decode(self.identify(x_s), self.encode(x_a))
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}

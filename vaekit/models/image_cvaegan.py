@@ -45,10 +45,6 @@ class ImageCVAEGAN(AdversarialModel):
 
     terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
-    _config = (
-        "channels", "condition_channels", "latent_dim", "widths", "attention", "stride", "activation",
-        "pixel", "feature", "recognised", "attributes", "center", "adversarial", "kl", "prior_pixel",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -177,11 +173,6 @@ class ImageCVAEGAN(AdversarialModel):
         condition, base, missing = self.given(batch)
         filled = base + missing * self.generator([condition, ops.convert_to_tensor(z)], training=False)
         return ops.clip(filled, 0.0, 1.0)
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}
 
 
 def _added(picture, base):

@@ -33,10 +33,6 @@ class IPGAN(AdversarialModel):
 
     terms = ("identity", "kl", "reconstruction", "class_", "class_matching", "gan", "matching")
     averaged = ("attributes", "generator")
-    _config = (
-        "image_shape", "identities", "identity_dim", "attribute_dim", "base", "mixed", "different", "kl",
-        "reconstruction", "matching", "class_matching",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -147,8 +143,3 @@ class IPGAN(AdversarialModel):
         return self.transfer(images, images)
 
     call = reconstruct
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self._config}}

@@ -36,15 +36,6 @@ class Recogniser(AdversarialModel):
         """Adam 1e-3."""
         return {"recogniser": keras.optimizers.Adam(1e-3)}
 
-    def get_config(self):
-        """Mirror __init__."""
-        return {
-            **super().get_config(),
-            "attributes": self.attributes,
-            "channels": self.channels,
-            "widths": self.widths,
-        }
-
 
 def right_answers(attributes, logits):
     """Which of the attributes [N, K] of 0 and 1 the logits [N, K] get right; bool."""

@@ -41,13 +41,3 @@ class Upscaler(AdversarialModel):
     def default_optimizers(self):
         """Adam 1e-3."""
         return {"upscaler": keras.optimizers.Adam(1e-3)}
-
-    def get_config(self):
-        """Mirror __init__."""
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "scales": self.scales,
-            "width": self.width,
-            "depth": self.depth,
-        }

@@ -75,9 +75,3 @@ class VAE(AdversarialModel):
         return self.decode(self.random_normal((count, self.latent_dim)))
 
     call = reconstruct
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        names = ("image_shape", "latent_dim", "base", "likelihood", "sigma", "kl_weight")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -78,9 +78,3 @@ class VAEGAN(AdversarialModel):
         return self.decode(self.random_normal((count, self.latent_dim)))
 
     call = reconstruct
-
-    # === Config ===
-    def get_config(self):
-        """Mirror __init__."""
-        names = ("image_shape", "latent_dim", "base", "gamma")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
