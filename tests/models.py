@@ -9,15 +9,30 @@ from keras import ops
 from vaekit.apps.inpaint.training import Inpainter
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.game import AdversarialModel
+from vaekit.models.acgan import ACGAN
+from vaekit.models.aegan import AEGAN
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
+from vaekit.models.autoencoder import Autoencoder
 from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.cyclegan import CycleGAN
+from vaekit.models.ebgan import EBGAN
 from vaekit.models.embedder import Embedder
 from vaekit.models.face_ipgan import FaceIPGAN
+from vaekit.models.gaia import GAIA
+from vaekit.models.gan import GAN
+from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
+from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.recogniser import Recogniser
+from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
+from vaekit.models.siamese import Siamese
+from vaekit.models.srgan import SRGAN
+from vaekit.models.three_class_vaegan import ThreeClassVAEGAN
 from vaekit.models.upscaler import Upscaler
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
+from vaekit.models.wae import WAEGAN, WAEMMD
+from vaekit.models.wgan import WGAN, WGANGP
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,53 @@ def quiet(model):
 
 
 TABLE = [
+    Row("autoencoder", lambda shape: Autoencoder(shape, latent_dim=4, base=4)),
     Row("vae", lambda shape: VAE(shape, latent_dim=4, base=4)),
     Row("vae_gaussian", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian")),
+    Row("cvae", lambda shape: VAE(shape, latent_dim=4, base=4, classes=3), extras={"label": _attributes}),
+    Row("gan", lambda shape: GAN(shape, latent_dim=4, base=4, saturating=True)),
+    Row("cgan", lambda shape: GAN(shape, latent_dim=4, base=4, classes=3), extras={"label": _label}),
+    Row("acgan", lambda shape: ACGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
+    Row("infogan", lambda shape: InfoGAN(shape, categories=3, continuous=1, noise_dim=4, base=4)),
+    Row(
+        "semi_supervised_gan",
+        lambda shape: SemiSupervisedGAN(shape, classes=3, latent_dim=4, base=4),
+        extras={"label": lambda rng, image: np.where(np.arange(len(image)) % 2, -1, _label(rng, image))},
+    ),
+    Row("ebgan", lambda shape: EBGAN(shape, latent_dim=4, code_dim=4, base=4)),
+    Row("wgan", lambda shape: WGAN(shape, latent_dim=4, base=4, critic_steps=2, normalize=False)),
+    Row("wgan_gp", lambda shape: WGANGP(shape, latent_dim=4, base=4, critic_steps=2)),
+    Row("wae_gan", lambda shape: WAEGAN(shape, latent_dim=4, base=4, width=8)),
+    Row("wae_mmd", lambda shape: WAEMMD(shape, latent_dim=4, base=4)),
     Row("vaegan", lambda shape: VAEGAN(shape, latent_dim=4, base=4)),
+    Row("vaegan_gated", lambda shape: VAEGAN(shape, latent_dim=4, base=4, gated=True)),
+    Row("three_class_vaegan", lambda shape: ThreeClassVAEGAN(shape, latent_dim=4, base=4)),
     Row("cvaegan", lambda shape: CVAEGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
+    Row("cvaegan_attributes", lambda shape: CVAEGAN(shape, 3, latent_dim=4, base=4), extras={"label": _attributes}),
+    Row("aegan", lambda shape: AEGAN(shape, latent_dim=4, base=4, width=8)),
+    Row("gaia", lambda shape: GAIA(shape, latent_dim=4, base=4)),
+    Row(
+        "siamese",
+        lambda shape: Siamese(shape, embedding_dim=4, widths=(4, 8)),
+        extras={"partner": lambda rng, image: image[::-1], "label": _label},
+    ),
+    Row(
+        "srgan",
+        lambda shape: SRGAN(shape, scale=2, width=8, depth=1, base=4),
+        extras={"small": lambda rng, image: image[:, ::2, ::2]},
+    ),
+    Row(
+        "pix2pix",
+        lambda shape: Pix2Pix(shape[2], condition_channels=1, latent_dim=2, widths=(8, 8)),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={"condition": lambda rng, image: image[..., :1]},
+    ),
+    Row(
+        "cyclegan",
+        lambda shape: CycleGAN(shape[2], widths=(8, 8)),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={"other": lambda rng, image: image[::-1]},
+    ),
     Row(
         "ipgan",
         lambda shape: IPGAN(shape, identities=3, identity_dim=6, attribute_dim=4, base=4),

@@ -112,6 +112,16 @@ class AdversarialModel(keras.Model):
         """Return ({player: scalar loss}, {term: scalar}) of one batch, from one forward pass."""
         raise NotImplementedError
 
+    def step_sizes(self, terms: dict) -> dict:
+        """What shares of their steps players take, 0 to rest: scalars by player; who is not named takes all of it.
+
+        A learning rate that a model balances by itself: scaling a loss would do nothing to an Adam.
+
+        Args:
+            terms: what `objective` has returned for this step.
+        """
+        return {}
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the model is built, and Keras's own would take a batch of tf.distribute's for it."""
 

@@ -63,6 +63,16 @@ def bernoulli_nll(x, logits):
     return _sum_mean(ops.softplus(logits) - x * logits)
 
 
+def mean_squared_error(a, b):
+    """Mean over everything of (a - b)^2."""
+    return ops.mean((_examples(a) - _examples(b)) ** 2)
+
+
+def mean_absolute_error(a, b):
+    """Mean over everything of |a - b|."""
+    return ops.mean(ops.abs(_examples(a) - _examples(b)))
+
+
 # --- Games ---
 
 
@@ -84,6 +94,68 @@ def real_hinge_loss(logits, weight=None):
 def fake_hinge_loss(logits, weight=None):
     """E [1 + D(x)]+; mean over everything, weighted where a weight is given. Lim & Ye 2017."""
     return weighted_mean(ops.relu(1.0 + logits), weight)
+
+
+def real_square_loss(logits):
+    """E (D(x) - 1)^2; mean over everything. Least squares GAN (Mao et al. 2017, eq. 9 with a = 0, b = c = 1)."""
+    return ops.mean((ops.cast(logits, "float32") - 1.0) ** 2)
+
+
+def fake_square_loss(logits):
+    """E D(x)^2; mean over everything. Least squares GAN (Mao et al. 2017, eq. 9)."""
+    return ops.mean(ops.cast(logits, "float32") ** 2)
+
+
+def wasserstein_estimate(real, fake):
+    """E f(x) - E f(G(z)) of a critic's scores: what it maximises, and where f is 1-Lipschitz at most the distance.
+
+    Arjovsky et al. 2017 (WGAN), eq. 2.
+    """
+    return ops.mean(ops.cast(real, "float32")) - ops.mean(ops.cast(fake, "float32"))
+
+
+def gradient_penalty(gradient):
+    """E (||grad||_2 - 1)^2, the norm over all dimensions of an example (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        gradient: [N, ...] of the critic's score by its input.
+    """
+    # Inside the root: at a gradient of 0 the root itself has none.
+    lengths = ops.sqrt(ops.sum(_examples(gradient) ** 2, axis=1) + 1e-12)
+    return ops.mean((lengths - 1.0) ** 2)
+
+
+def energy(x, x_rec):
+    """EBGAN's D(x) [N]: an autoencoder's mean squared error on each example (Zhao et al. 2017, eq. 4)."""
+    return ops.mean((_examples(x) - _examples(x_rec)) ** 2, axis=1)
+
+
+def energy_margin_loss(real, fake, margin=1.0):
+    """E D(x) + E [margin - D(G(z))]+ of energies [N] (Zhao et al. 2017, eq. 1)."""
+    return ops.mean(real) + ops.mean(ops.relu(margin - fake))
+
+
+def pull_away(codes):
+    """Mean of the squared cosines of all pairs of codes [N, D] (Zhao et al. 2017, eq. 5); 0 where none are alike."""
+    codes = _examples(codes)
+    codes = codes / ops.sqrt(ops.sum(codes**2, axis=1, keepdims=True) + 1e-12)
+    cosines = ops.matmul(codes, ops.transpose(codes))
+    count = ops.cast(ops.shape(codes)[0], "float32")
+    # The diagonal is 1, of codes that are not all zero.
+    return (ops.sum(cosines**2) - ops.sum(ops.diagonal(cosines) ** 2)) / (count * (count - 1.0))
+
+
+def equilibrium(real_loss, fake_loss, target=0.68, margin=0.35):
+    """(whether the discriminator plays, whether the generator plays), 0 or 1: who is far ahead rests.
+
+    The discriminator is ahead where either of its losses is below target - margin, behind where either is above
+    target + margin; log 2 is about .69. Where both would rest, both play (Larsen et al. 2016, their code).
+    """
+    least, most = ops.minimum(real_loss, fake_loss), ops.maximum(real_loss, fake_loss)
+    ahead = ops.cast(least < target - margin, "float32")
+    behind = ops.cast(most > target + margin, "float32")
+    both = ahead * behind
+    return 1.0 - ahead + both, 1.0 - behind + both
 
 
 # --- Classes and features ---
@@ -115,6 +187,11 @@ def attribute_loss(attributes, logits, weight=1.0):
     return _sum_mean(weight * (ops.softplus(logits) - attributes * logits))
 
 
+def label_loss(labels, logits):
+    """`class_loss` of labels [N], `attribute_loss` of labels [N, K]."""
+    return (class_loss if len(labels.shape) == 1 else attribute_loss)(labels, logits)
+
+
 def cosine_distance(a, b):
     """1 - cos(a, b) of two embeddings [N, D]; mean over the batch. Their lengths do not matter."""
     a, b = _examples(a), _examples(b)
@@ -131,6 +208,64 @@ def center_loss(real_center, fake_center):
     """
     real_center, fake_center = ops.cast(real_center, "float32"), ops.cast(fake_center, "float32")
     return 0.5 * ops.sum((real_center - fake_center) ** 2)
+
+
+def triplet_loss(anchor, positive, negative, margin=0.2):
+    """E [||a - p||^2 - ||a - n||^2 + margin]+ of embeddings [N, D] (Schroff et al. 2015, eq. 3)."""
+    anchor, positive, negative = (_examples(t) for t in (anchor, positive, negative))
+    near = ops.sum((anchor - positive) ** 2, axis=1)
+    far = ops.sum((anchor - negative) ** 2, axis=1)
+    return ops.mean(ops.relu(near - far + margin))
+
+
+# --- Distances of sets ---
+
+
+def squared_distances(a, b):
+    """||a_i - b_j||^2 of all pairs: [N, M] of [N, ...] and [M, ...]."""
+    a, b = _examples(a), _examples(b)
+    products = ops.matmul(a, ops.transpose(b))
+    return ops.relu(ops.sum(a**2, axis=1)[:, None] + ops.sum(b**2, axis=1)[None] - 2.0 * products)
+
+
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Of the kernels that `maximum_mean_discrepancy` adds up."""
+
+
+def maximum_mean_discrepancy(a, b, variance=1.0):
+    """Unbiased estimate of MMD^2 between two sets of codes [N, D] (Tolstikhin et al. 2018, algorithm 2).
+
+    The kernel is the inverse multiquadric C / (C + ||a - b||^2), C = 2 D variance s summed over SCALES s.
+
+    Args:
+        a: [N, D].
+        b: [N, D].
+        variance: of the prior.
+    """
+    count = ops.cast(ops.shape(a)[0], "float32")
+    aa, bb, ab = squared_distances(a, a), squared_distances(b, b), squared_distances(a, b)
+    apart = 1.0 - ops.eye(ops.shape(a)[0])
+    total = 0.0
+    for scale in SCALES:
+        c = 2.0 * a.shape[-1] * variance * scale
+        within = ops.sum(apart * (c / (c + aa) + c / (c + bb))) / (count * (count - 1.0))
+        total += within - 2.0 * ops.mean(c / (c + ab))
+    return total
+
+
+def pairwise_log_distance(x, z):
+    """How differently far apart examples are in x [N, ...] and in z [N, ...] (Sainburg et al. 2018, GAIA, eq. 6).
+
+    1/N sum over pairs of (log2(1 + d_x / mean d_x) - log2(1 + d_z / mean d_z))^2, d being squared distances and the
+    mean their sum over pairs by N.
+    """
+    count = ops.cast(ops.shape(x)[0], "float32")
+
+    def logarithms(values):
+        distances = squared_distances(values, values)
+        return ops.log2(1.0 + distances / (ops.sum(distances) / count + 1e-12))
+
+    return ops.sum((logarithms(x) - logarithms(z)) ** 2) / count
 
 
 # --- Distances counted where it matters ---

@@ -35,11 +35,12 @@ def _play(model, players, batch, trainable, non_trainable, optimizer, metrics):
             scaled = [model.optimizer.by_player[p].scale_loss(losses[p]) for p in players]
             model.track({p: losses[p] for p in players}, terms)
         return scaled, (
+            model.step_sizes(terms),
             _current(scope, model.non_trainable_variables),
             _current(scope, model.metrics_variables),
         )
 
-    scaled, pull_back, (non_trainable, metrics) = jax.vjp(forward, trainable, has_aux=True)
+    scaled, pull_back, (sizes, non_trainable, metrics) = jax.vjp(forward, trainable, has_aux=True)
     place = {id(v): i for i, v in enumerate(model.trainable_variables)}
     moved = list(trainable)
     for turn, player in enumerate(players):
@@ -50,7 +51,7 @@ def _play(model, players, batch, trainable, non_trainable, optimizer, metrics):
             optimizer[first:last], [gradients[i] for i in own], [trainable[i] for i in own]
         )
         for i, value in zip(own, new, strict=True):
-            moved[i] = value
+            moved[i] = trainable[i] + sizes[player] * (value - trainable[i]) if player in sizes else value
     return moved, non_trainable, optimizer, metrics
 
 

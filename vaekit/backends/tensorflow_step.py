@@ -28,8 +28,12 @@ def _play(model, players, batch):
     variables = {p: model.player_variables(p) for p in players}
     # All gradients are taken before anyone moves: every player answers the same position.
     gradients = {p: tape.gradient(scaled[p], variables[p]) for p in players}
+    sizes = model.step_sizes(terms)
     for p in players:
+        begun = [tf.identity(v) for v in variables[p]] if p in sizes else []
         optimizers[p].apply(gradients[p], variables[p])
+        for variable, start in zip(variables[p], begun, strict=False):
+            variable.assign(start + sizes[p] * (variable - start))
     model.track({p: losses[p] for p in players}, terms)
 
 

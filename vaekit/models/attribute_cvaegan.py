@@ -88,7 +88,7 @@ class AttributeCVAEGAN(AdversarialModel):
         seen = [layer.shape[-1] for layer in self.recogniser.output["layers"][:SEEN]]
         self.discriminator = projected_discriminator(channels, seen, skip=int(math.log2(shrink)))
         if identity:
-            self.embedder = embedder(channels)
+            self.embedder = embedder((64, 64, channels))
             self.terms += ("identity",)
         self.set_players({"autoencoder": [self.encoder, self.generator], "discriminator": [self.discriminator]})
         self.freeze("recogniser", [self.recogniser])

@@ -4,13 +4,13 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.models.generative import Generative
 from vaekit.networks.centers import MovingCenters
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class CVAEGAN(AdversarialModel):
+class CVAEGAN(Generative):
     """A VAE and a GAN that share a generator G(z, c), with a classifier that keeps it to its class.
 
     Players: encoder E, generator G, discriminator D, classifier C. The generator never sees the
@@ -18,7 +18,7 @@ class CVAEGAN(AdversarialModel):
 
     Args:
         image_shape: (H, W, C).
-        classes: number of classes.
+        classes: length of the condition c. Labels are [N] integers below it, or [N, classes] attributes of 0 and 1.
         latent_dim: size of z.
         base: channels of the first convolution.
         kl, reconstruction, center, class_center: lambda_1 .. lambda_4, the weights of L_KL, L_G, L_GD and
@@ -81,7 +81,7 @@ class CVAEGAN(AdversarialModel):
         """L_D, L_C, and what E and G make of L_KL, L_G, L_GD and L_GC."""
         x, labels = batch["image"], batch["label"]
         count = ops.shape(x)[0]
-        c = ops.one_hot(labels, self.classes, dtype=self.compute_dtype)
+        c = self.condition(labels)
         # L_KL
         mean, log_variance = self.encoder([x, c], training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
@@ -105,12 +105,12 @@ class CVAEGAN(AdversarialModel):
         # L_GD (eq. 4) and L_GC (eq. 6): centres, of what the prior generates
         l_gd = losses.center_loss(self.d_real(f_d, training=training), self.d_fake(f_d_fake[count:], training=training))
         l_gc = losses.center_loss(
-            self.c_real(f_c, labels, training=training),
-            self.c_fake(f_c_fake[count:], labels, training=training),
+            self.c_real(f_c, c, training=training),
+            self.c_fake(f_c_fake[count:], c, training=training),
         )
         # L_D (eq. 2) and L_C (eq. 1)
         l_d = losses.real_log_loss(d_real["logits"]) + losses.fake_log_loss(d_fake["logits"])
-        l_c = losses.class_loss(labels, c_real["logits"])
+        l_c = losses.label_loss(labels, c_real["logits"])
         return (
             {
                 "encoder": self.kl * l_kl + self.reconstruction * l_g,
@@ -129,21 +129,13 @@ class CVAEGAN(AdversarialModel):
         )
 
     # === Use ===
-    def encode(self, images, labels):
-        """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1 and labels [N]."""
-        return self.encoder([images, self._one_hot(labels)], training=False)[0]
+    def encode(self, images, labels=None):
+        """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder([images, self.condition(labels)], training=False)[0]
 
-    def decode(self, z, labels):
+    def decode(self, z, labels=None):
         """G(z, c): images [N, H, W, C] in 0..1."""
-        return self.generator([z, self._one_hot(labels)], training=False)
-
-    def reconstruct(self, images, labels):
-        """G(E(x, c), c)."""
-        return self.decode(self.encode(images, labels), labels)
-
-    def sample(self, labels):
-        """One image of each label, z from the prior."""
-        return self.decode(self.random_normal((len(labels), self.latent_dim)), labels)
+        return self.generator([z, self.condition(labels)], training=False)
 
     def repair(self, images, masks, labels, iterations: int = 10):
         """Repair damaged images: z = E(x, c), x' = G(z, c), x <- M x' + (1 - M) x, repeated (section 4.4).
@@ -151,7 +143,7 @@ class CVAEGAN(AdversarialModel):
         Args:
             images: [N, H, W, C] in 0..1; what stands in the hole at first is where the search starts.
             masks: [N, H, W, 1], M: 1 in the hole, 0 where the image is known.
-            labels: [N] integers.
+            labels: of the images.
             iterations: how often (1, 5 and 10 in the paper).
 
         Returns:
@@ -161,6 +153,3 @@ class CVAEGAN(AdversarialModel):
         for _ in range(iterations):
             images = ops.where(masks > 0, self.reconstruct(images, labels), images)
         return images
-
-    def _one_hot(self, labels):
-        return ops.one_hot(labels, self.classes, dtype="float32")

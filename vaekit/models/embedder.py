@@ -26,7 +26,7 @@ class Embedder(AdversarialModel):
     def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), **kwargs):
         super().__init__(**kwargs)
         self.channels, self.dim, self.side, self.widths = channels, dim, side, tuple(widths)
-        self.embedder = embedder(channels, dim, side, self.widths)
+        self.embedder = embedder((side, side, channels), dim, self.widths)
         self.set_players({"embedder": [self.embedder]})
 
     def objective(self, batch, training=True):

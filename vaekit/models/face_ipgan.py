@@ -69,7 +69,7 @@ class FaceIPGAN(AdversarialModel):
         self.feature, self.different, self.identity, self.adversarial = feature, different, identity, adversarial
         # === Networks ===
         channels = self.image_shape[2]
-        self.embedder = embedder(channels, identity_dim, side, self.embedder_widths)
+        self.embedder = embedder((side, side, channels), identity_dim, self.embedder_widths)
         self.encoder = picture_encoder(channels, attribute_dim, self.encoder_widths)
         self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
         self.shrink = self.image_shape[0] // side
@@ -92,7 +92,8 @@ class FaceIPGAN(AdversarialModel):
         l_kl = losses.kl_standard_normal(mean, log_variance)
         if training:
             own = ops.arange(ops.shape(x_s)[0]) % 4 == 0
-            self.poses(ops.stop_gradient(mean), ops.where(own, ops.cast(batch["pose"], "int32"), UNKNOWN))
+            pose = ops.where(own, ops.cast(batch["pose"], "int32"), UNKNOWN)
+            self.poses(ops.stop_gradient(mean), ops.one_hot(pose, 3, dtype="float32"))
         x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)

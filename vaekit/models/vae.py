@@ -1,15 +1,17 @@
-"""VAE: auto-encoding variational Bayes (Kingma & Welling 2014)."""
+"""VAE: auto-encoding variational Bayes (Kingma & Welling 2014); with classes CVAE (Sohn et al. 2015)."""
 
 import keras
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.models.generative import Generative, given
 from vaekit.networks.convolutional import decoder, gaussian_encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class VAE(AdversarialModel):
+class VAE(Generative):
     """One player, encoder and decoder together, that minimises -log p(x | z) + weight KL(q(z | x) || p(z)).
+
+    With classes it is CVAE: -log p(x | z, c) + weight KL(q(z | x, c) || p(z)).
 
     Args:
         image_shape: (H, W, C).
@@ -18,29 +20,40 @@ class VAE(AdversarialModel):
         likelihood: "bernoulli" (cross-entropy; binary images such as digits) or "gaussian".
         sigma: standard deviation of the Gaussian likelihood, for images in 0..1.
         kl_weight: 1 gives the evidence lower bound.
+        classes: length of the condition c, 0 for none.
     """
 
     terms = ("kl", "nll")
     averaged = ("autoencoder",)
 
-    def __init__(self, image_shape, latent_dim=32, base=32, likelihood="bernoulli", sigma=0.1, kl_weight=1.0, **kwargs):
+    def __init__(
+        self,
+        image_shape,
+        latent_dim=32,
+        base=32,
+        likelihood="bernoulli",
+        sigma=0.1,
+        kl_weight=1.0,
+        classes=0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood is bernoulli or gaussian, not {likelihood}")
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
-        self.likelihood, self.sigma, self.kl_weight = likelihood, sigma, kl_weight
+        self.likelihood, self.sigma, self.kl_weight, self.classes = likelihood, sigma, kl_weight, classes
         # === Networks ===
-        self.encoder = gaussian_encoder(image_shape, latent_dim, base)
-        self.decoder = decoder(image_shape, latent_dim, base, activation=None)
+        self.encoder = gaussian_encoder(image_shape, latent_dim, base, condition_dim=classes)
+        self.decoder = decoder(image_shape, latent_dim, base, condition_dim=classes, activation=None)
         self.set_players({"autoencoder": [self.encoder, self.decoder]})
 
     # === Objective ===
     def objective(self, batch, training=True):
         """The negative evidence lower bound, in nats an image."""
-        x = batch["image"]
-        mean, log_variance = self.encoder(x, training=training)
+        x, c = batch["image"], self.condition(batch.get("label"))
+        mean, log_variance = self.encoder(given(x, c), training=training)
         z = self.sample_posterior(mean, log_variance)
-        raw = self.decoder(z, training=training)
+        raw = self.decoder(given(z, c), training=training)
         nll = (
             losses.bernoulli_nll(x, raw)
             if self.likelihood == "bernoulli"
@@ -58,20 +71,10 @@ class VAE(AdversarialModel):
         return keras.ops.sigmoid(raw)
 
     # === Use ===
-    def encode(self, images):
-        """Means of q(z | x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)[0]
+    def encode(self, images, labels=None):
+        """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(given(images, self.condition(labels)), training=False)[0]
 
-    def decode(self, z):
+    def decode(self, z, labels=None):
         """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""
-        return self.to_image(self.decoder(z, training=False))
-
-    def reconstruct(self, images):
-        """Dec(Enc(x))."""
-        return self.decode(self.encode(images))
-
-    def sample(self, count: int):
-        """`count` images from the prior."""
-        return self.decode(self.random_normal((count, self.latent_dim)))
-
-    call = reconstruct
+        return self.to_image(self.decoder(given(z, self.condition(labels)), training=False))

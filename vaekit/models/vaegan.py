@@ -4,12 +4,12 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class VAEGAN(AdversarialModel):
+class VAEGAN(Generative):
     """A VAE whose likelihood is measured in a discriminator's features, and whose decoder is a GAN's generator.
 
     Args:
@@ -17,18 +17,24 @@ class VAEGAN(AdversarialModel):
         latent_dim: size of z.
         base: channels of the first convolution.
         gamma: weight of L_like against L_GAN in the decoder (the paper uses 1e-6; sums over dimensions).
+        gated: whether decoder or discriminator rests while it is far ahead of the other (vaekit.losses.equilibrium).
     """
 
-    terms = ("kl", "likelihood", "gan")
+    terms: tuple[str, ...] = ("kl", "likelihood", "gan")
     averaged = ("decoder",)
+    verdicts = 1
+    """Outputs of the discriminator."""
 
-    def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, **kwargs):
+    def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, gated=False, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base, self.gamma = tuple(image_shape), latent_dim, base, gamma
+        self.gated = gated
+        if gated:
+            self.terms += ("decoder_plays", "discriminator_plays")
         # === Networks ===
         self.encoder = gaussian_encoder(image_shape, latent_dim, base)
         self.decoder = decoder(image_shape, latent_dim, base)
-        self.discriminator = discriminator(image_shape, base)
+        self.discriminator = discriminator(image_shape, base, outputs=self.verdicts)
         self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===
@@ -46,35 +52,31 @@ class VAEGAN(AdversarialModel):
         l_like = losses.half_squared_distance(real["similarity"], rec["similarity"])
         reconstructed, generated = rec["logits"], gen["logits"]
         # L_GAN as in Algorithm 1 is maximised by the discriminator; here with the sign that is minimised.
-        l_gan = (
-            losses.real_log_loss(real["logits"]) + losses.fake_log_loss(reconstructed) + losses.fake_log_loss(generated)
-        )
+        l_real = losses.real_log_loss(real["logits"])
+        l_fake = losses.fake_log_loss(reconstructed) + losses.fake_log_loss(generated)
+        l_gan = l_real + l_fake
         # The decoder's -L_GAN in its non-saturating form (Goodfellow et al. 2014): same fixed point.
         l_fool = losses.real_log_loss(reconstructed) + losses.real_log_loss(generated)
-        return (
-            {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan},
-            {"kl": l_prior, "likelihood": l_like, "gan": l_gan},
-        )
+        terms = {"kl": l_prior, "likelihood": l_like, "gan": l_gan}
+        if self.gated:
+            terms |= dict(
+                zip(("discriminator_plays", "decoder_plays"), losses.equilibrium(l_real, l_fake / 2), strict=True)
+            )
+        return {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan}, terms
+
+    def step_sizes(self, terms):
+        """Who is far ahead rests, with `gated`."""
+        return {p: terms[f"{p}_plays"] for p in ("decoder", "discriminator") if self.gated}
 
     def default_optimizers(self):
         """RMSProp 3e-4 for all, as in the paper, section 4."""
         return {player: keras.optimizers.RMSprop(3e-4) for player in self.players}
 
     # === Use ===
-    def encode(self, images):
+    def encode(self, images, labels=None):
         """Means of q(z | x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
         return self.encoder(images, training=False)[0]
 
-    def decode(self, z):
+    def decode(self, z, labels=None):
         """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""
         return self.decoder(z, training=False)
-
-    def reconstruct(self, images):
-        """Dec(Enc(x))."""
-        return self.decode(self.encode(images))
-
-    def sample(self, count: int):
-        """`count` images from the prior."""
-        return self.decode(self.random_normal((count, self.latent_dim)))
-
-    call = reconstruct

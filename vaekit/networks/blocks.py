@@ -24,6 +24,30 @@ def batch_norm():
     return layers.BatchNormalization(momentum=0.9, synchronized=replicas.several())
 
 
+@keras.saving.register_keras_serializable("vaekit")
+class Clip(keras.constraints.Constraint):
+    """Keeps every number of a weight within -limit..limit (WGAN, Arjovsky et al. 2017)."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+
+    def __call__(self, weight):
+        """The nearest weight that is allowed."""
+        return ops.clip(weight, -self.limit, self.limit)
+
+    def get_config(self):
+        """Mirror __init__."""
+        return {"limit": self.limit}
+
+
+def perceptron(inputs: int, outputs: int, width: int = 256, depth: int = 3, name="perceptron") -> keras.Model:
+    """Map vectors [N, inputs] to vectors [N, outputs] by `depth` hidden layers."""
+    vector = x = layers.Input((inputs,), name="vector")
+    for _ in range(depth):
+        x = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer="he_normal")(x))
+    return keras.Model(vector, layers.Dense(outputs, dtype="float32")(x), name=name)
+
+
 def crop_to(x, size: tuple[int, int]):
     """Cut the bottom rows and right columns that rounding up has added."""
     extra = [x.shape[1] - size[0], x.shape[2] - size[1]]

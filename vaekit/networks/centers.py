@@ -1,4 +1,4 @@
-"""Moving feature centres, in which CVAE-GAN matches generated to real features."""
+"""Moving statistics of features: CVAE-GAN's centres, and the Gaussian that codes without a prior have."""
 
 import keras
 from keras import layers, ops
@@ -28,18 +28,16 @@ class MovingCenters(layers.Layer):
             shape=(self.classes, shape[-1]), initializer="zeros", trainable=False, aggregation="mean"
         )
 
-    def call(self, features, labels=None, training=True):
+    def call(self, features, members=None, training=True):
         """Centres [classes, F] after this batch; a class that is not in the batch keeps its past.
 
         Args:
             features: [N, F].
-            labels: [N] integers, or None with a single centre.
+            members: [N, classes], 1 for the classes that an example belongs to and 0 for others; None with one centre.
             training: whether the moving average takes this batch in.
         """
         features = ops.cast(features, "float32")
-        if labels is None:
-            labels = ops.zeros((ops.shape(features)[0],), "int32")
-        member = ops.one_hot(labels, self.classes, dtype="float32")
+        member = ops.ones_like(features[:, :1]) if members is None else ops.cast(members, "float32")
         past = ops.convert_to_tensor(self.centers)
         count = replicas.add_up(ops.sum(member, axis=0)[:, None])
         batch_mean = replicas.add_up(ops.matmul(ops.transpose(member), features)) / ops.maximum(count, 1.0)
@@ -51,3 +49,39 @@ class MovingCenters(layers.Layer):
     def get_config(self):
         """Mirror __init__."""
         return {**super().get_config(), "classes": self.classes, "momentum": self.momentum}
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class MovingGaussian(layers.Layer):
+    """A Gaussian with independent dimensions, fitted to all codes [N, D] of late.
+
+    Args:
+        momentum: share of the past.
+    """
+
+    def __init__(self, momentum: float = 0.99, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.momentum = momentum
+
+    def build(self, shape):
+        """Shape: codes [N, D]."""
+        self.moments = MovingCenters(momentum=self.momentum)
+        self.moments.build((None, 2 * shape[-1] + 1))
+
+    def call(self, codes, training=True):
+        """Take codes [N, D] in, where `training`; no gradient goes back."""
+        codes = ops.stop_gradient(ops.cast(codes, "float32"))
+        # The share of what was ever taken in: the moving averages begin at 0.
+        self.moments(ops.concatenate([codes, codes**2, ops.ones_like(codes[:, :1])], axis=-1), training=training)
+
+    def place(self, noise):
+        """Codes [N, D] of standard normal noise [N, D]."""
+        dim = noise.shape[-1]
+        moments = ops.convert_to_tensor(self.moments.centers)[0]
+        moments = moments / ops.maximum(moments[-1], 1e-6)
+        mean, square = moments[:dim], moments[dim:-1]
+        return mean + ops.sqrt(ops.relu(square - mean**2)) * noise
+
+    def get_config(self):
+        """Mirror __init__."""
+        return {**super().get_config(), "momentum": self.momentum}

@@ -39,15 +39,25 @@ def _with_condition(x, condition):
     return layers.Concatenate()([x, planes])
 
 
-def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0) -> keras.Model:
-    """Map images [N, H, W, C] in 0..1 (and a condition [N, K]) to (mean, log variance), each [N, latent_dim]."""
+def _encoded(image_shape, base: int, condition_dim: int, normalize: bool):
+    """Inputs, and the flattened features of the last stage."""
     image = layers.Input(image_shape, name="image")
     inputs, x = [image], _center(image)
     if condition_dim:
         inputs.append(layers.Input((condition_dim,), name="condition"))
         x = _with_condition(x, inputs[1])
-    x = _downs(x, stage_sizes(*image_shape[:2]), base, normalize=True)[-1]
-    x = layers.Flatten()(x)
+    return inputs, layers.Flatten()(_downs(x, stage_sizes(*image_shape[:2]), base, normalize)[-1])
+
+
+def encoder(image_shape, latent_dim: int, base: int = 32, normalize: bool = True) -> keras.Model:
+    """Map images [N, H, W, C] in 0..1 to codes [N, latent_dim]."""
+    inputs, x = _encoded(image_shape, base, 0, normalize)
+    return _model(inputs, layers.Dense(latent_dim, name="code", dtype="float32")(x), name="encoder")
+
+
+def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0) -> keras.Model:
+    """Map images [N, H, W, C] in 0..1 (and a condition [N, K]) to (mean, log variance), each [N, latent_dim]."""
+    inputs, x = _encoded(image_shape, base, condition_dim, normalize=True)
     mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
     # A bounded logarithm: exp() of an early outlier must not overflow.
     log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
@@ -94,6 +104,25 @@ def discriminator(
     hidden = layers.LeakyReLU(0.2)(hidden)
     logits = layers.Dense(outputs, dtype="float32")(hidden)
     return _model(inputs, {"logits": logits, "features": hidden, "similarity": similarity}, name="discriminator")
+
+
+def noisy_classifier(image_shape, classes: int, base: int = 32) -> keras.Model:
+    """Map images to {"logits": [N, classes], "features": [N, F]}, in training through noise and dropout.
+
+    What is learnt from few labels must hold for their neighbourhood; so there is noise on the images, and half of
+    every stage is dropped. No normalisation: statistics would tell generated batches from real ones.
+    """
+    image = layers.Input(image_shape, name="image")
+    x = layers.GaussianNoise(0.15)(_center(image))
+    sizes = stage_sizes(*image_shape[:2])
+    for width in _widths(len(sizes) - 1, base):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(x))
+        x = layers.Conv2D(2 * width, 3, strides=2, padding="same", kernel_initializer="he_normal")(x)
+        x = layers.Dropout(0.5)(layers.LeakyReLU(0.2)(x))
+    x = layers.LeakyReLU(0.2)(layers.Conv2D(4 * base, 3, padding="same", kernel_initializer="he_normal")(x))
+    features = layers.GlobalAveragePooling2D(dtype="float32")(x)
+    logits = layers.Dense(classes, dtype="float32")(features)
+    return keras.Model(image, {"logits": logits, "features": features}, name="noisy_classifier")
 
 
 def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
@@ -176,13 +205,13 @@ def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.M
     return keras.Model(picture, {"logits": logits, "layers": features}, name="recogniser")
 
 
-def embedder(channels: int, dim: int = 128, side: int = 64, widths=(32, 64, 128, 192)) -> keras.Model:
-    """Map aligned faces [N, side, side, channels] in 0..1 to what it sees of them.
+def embedder(image_shape, dim: int = 128, widths=(32, 64, 128, 192)) -> keras.Model:
+    """Map aligned faces [N, H, W, C] in 0..1 to what it sees of them.
 
     Returns:
         A model whose output is {"embedding": [N, dim] of unit length, "layers": [features of each stage]}.
     """
-    picture = layers.Input((side, side, channels), name="picture")
+    picture = layers.Input(image_shape, name="picture")
     features = _recognising_stages(_center(picture), widths)
     x = layers.Dense(dim, dtype="float32")(layers.Flatten()(features[-1]))
     embedding = layers.UnitNormalization(dtype="float32")(x)

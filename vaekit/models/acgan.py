@@ -1,0 +1,54 @@
+"""ACGAN: conditional image synthesis with auxiliary classifier GANs (Odena et al. 2017)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.generative import Generative
+from vaekit.networks.convolutional import decoder, discriminator
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class ACGAN(Generative):
+    """A GAN whose generator is told a class, and whose discriminator has to find it out.
+
+    Args:
+        image_shape: (H, W, C).
+        classes: length of the condition c. Labels are [N] integers below it, or [N, classes] attributes of 0 and 1.
+        latent_dim: size of z.
+        base: channels of the first convolution.
+    """
+
+    terms = ("source", "class_real", "class_fake")
+    averaged = ("generator",)
+
+    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.classes, self.latent_dim, self.base = tuple(image_shape), classes, latent_dim, base
+        # === Networks ===
+        self.generator = decoder(image_shape, latent_dim, base, condition_dim=classes)
+        self.discriminator = discriminator(image_shape, base, outputs=1 + classes)
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
+
+    # === Objective: eq. 2 and 3 ===
+    def objective(self, batch, training=True):
+        """The discriminator maximises L_S + L_C, the generator L_C - L_S, in its form that does not saturate."""
+        x, labels = batch["image"], batch["label"]
+        z = self.prior(ops.shape(x)[0])
+        x_p = self.generator([z, self.condition(labels)], training=training)
+        real, fake = (self.discriminator(image, training=training)["logits"] for image in (x, x_p))
+        l_s = losses.real_log_loss(real[:, :1]) + losses.fake_log_loss(fake[:, :1])
+        c_real, c_fake = losses.label_loss(labels, real[:, 1:]), losses.label_loss(labels, fake[:, 1:])
+        return (
+            {"generator": losses.real_log_loss(fake[:, :1]) + c_fake, "discriminator": l_s + c_real + c_fake},
+            {"source": l_s, "class_real": c_real, "class_fake": c_fake},
+        )
+
+    # === Use ===
+    def decode(self, z, labels=None):
+        """G(z, c): images [N, H, W, C] in 0..1."""
+        return self.generator([z, self.condition(labels)], training=False)
+
+    def classify(self, images):
+        """Logits [N, classes] of images [N, H, W, C] in 0..1."""
+        return self.discriminator(images, training=False)["logits"][:, 1:]

@@ -1,0 +1,58 @@
+"""Autoencoder: what a code of a few numbers keeps of an image (Hinton & Salakhutdinov 2006)."""
+
+import keras
+
+from vaekit import losses
+from vaekit.models.generative import Generative
+from vaekit.networks.centers import MovingGaussian
+from vaekit.networks.convolutional import decoder, encoder
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class Autoencoder(Generative):
+    """One player, encoder and decoder together, that minimises the squared error of x' = Dec(Enc(x)).
+
+    It has no prior: what is sampled is decoded from a Gaussian that was fitted to the codes of training.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: length of a code.
+        base: channels of the first convolution.
+    """
+
+    averaged = ("autoencoder",)
+
+    def __init__(self, image_shape, latent_dim=32, base=32, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
+        # === Networks ===
+        self.encoder = encoder(image_shape, latent_dim, base)
+        self.decoder = decoder(image_shape, latent_dim, base)
+        self.codes = MovingGaussian()
+        self.codes.build((None, latent_dim))
+        self.set_players({"autoencoder": [self.encoder, self.decoder]})
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """mean (x - x')^2."""
+        x = batch["image"]
+        h = self.encoder(x, training=training)
+        self.codes(h, training=training)
+        return {"autoencoder": losses.mean_squared_error(x, self.decoder(h, training=training))}, {}
+
+    def default_optimizers(self):
+        """Adam 1e-3."""
+        return {"autoencoder": keras.optimizers.Adam(1e-3)}
+
+    # === Use ===
+    def encode(self, images, labels=None):
+        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(images, training=False)
+
+    def decode(self, z, labels=None):
+        """Dec(h): images [N, H, W, C] in 0..1."""
+        return self.decoder(z, training=False)
+
+    def prior(self, count: int):
+        """Codes from the fitted Gaussian."""
+        return self.codes.place(super().prior(count))

@@ -1,0 +1,84 @@
+"""GAIA: generative adversarial interpolative autoencoding (Sainburg et al. 2018)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.generative import Generative
+from vaekit.networks.centers import MovingGaussian
+from vaekit.networks.convolutional import decoder, encoder
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class GAIA(Generative):
+    """Generator and discriminator are both autoencoders; what lies between two codes has to look real as well.
+
+    It has no prior: what is sampled is decoded from a Gaussian that was fitted to the codes of training.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: length of a code.
+        base: channels of the first convolution.
+        distance: weight of the pairwise log-distance loss, which keeps examples as far apart in z as in x.
+        slope: of the sigmoid that balances the players' learning rates.
+    """
+
+    terms = ("real", "reconstructed", "interpolated", "distance_", "balance")
+    averaged = ("generator",)
+
+    def __init__(self, image_shape, latent_dim=64, base=32, distance=1e-3, slope=20.0, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
+        self.distance, self.slope = distance, slope
+        # === Networks ===
+        self.encoder, self.decoder = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
+        self.judge = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
+        self.codes = MovingGaussian()
+        self.codes.build((None, latent_dim))
+        self.set_players({"generator": [self.encoder, self.decoder], "discriminator": list(self.judge)})
+
+    # === Objective: Algorithm 1 ===
+    def objective(self, batch, training=True):
+        """L_G = ||x - D(G(x))|| + ||G(z_i) - D(G(z_i))|| + L_dist; L_D = ||x - D(x)|| - the generator's; norm 1."""
+        x = ops.cast(batch["image"], "float32")
+        z = self.encoder(x, training=training)
+        self.codes(z, training=training)
+        # z_i between the codes of neighbours in the batch
+        share = self.random_uniform((ops.shape(x)[0], 1))
+        z_i = share * z + (1.0 - share) * ops.flip(z, axis=0)
+        x_rec, x_i = self.decoder(z, training=training), self.decoder(z_i, training=training)
+        l_real = losses.mean_absolute_error(x, self.judged(x, training))
+        l_rec = losses.mean_absolute_error(x, self.judged(x_rec, training))
+        l_i = losses.mean_absolute_error(x_i, self.judged(x_i, training))
+        l_distance = losses.pairwise_log_distance(x, z)
+        balance = ops.sigmoid(self.slope * (l_real - 0.5 * (l_rec + l_i)))
+        return (
+            {"generator": l_rec + l_i + self.distance * l_distance, "discriminator": l_real - l_rec - l_i},
+            {"real": l_real, "reconstructed": l_rec, "interpolated": l_i, "distance_": l_distance, "balance": balance},
+        )
+
+    def step_sizes(self, terms):
+        """The discriminator moves the more the worse it is at real images, the generator the rest (section 3.2)."""
+        return {"discriminator": terms["balance"], "generator": 1.0 - terms["balance"]}
+
+    def judged(self, images, training=False):
+        """D(x): what the discriminator redraws of images [N, H, W, C]."""
+        encode, decode = self.judge
+        return decode(encode(images, training=training), training=training)
+
+    def default_optimizers(self):
+        """Adam 1e-4 for both."""
+        return {player: keras.optimizers.Adam(1e-4) for player in self.players}
+
+    # === Use ===
+    def encode(self, images, labels=None):
+        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(images, training=False)
+
+    def decode(self, z, labels=None):
+        """Dec(z): images [N, H, W, C] in 0..1."""
+        return self.decoder(z, training=False)
+
+    def prior(self, count: int):
+        """Codes from the fitted Gaussian."""
+        return self.codes.place(super().prior(count))

@@ -1,0 +1,55 @@
+"""GAN: generative adversarial nets (Goodfellow et al. 2014), with classes CGAN (Mirza & Osindero 2014)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.generative import Generative, given
+from vaekit.networks.convolutional import decoder, discriminator
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class GAN(Generative):
+    """A generator draws from noise, a discriminator tells its images from real ones.
+
+    Its networks are convolutional, as in DCGAN (Radford et al. 2016). With classes it is CGAN: both networks are told
+    the class.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: size of z.
+        base: channels of the first convolution.
+        classes: length of the condition c, 0 for none.
+        saturating: whether the generator minimises log(1 - D(G(z))), the minimax game, instead of -log D(G(z)).
+    """
+
+    terms = ("real", "fake")
+    averaged = ("generator",)
+
+    def __init__(self, image_shape, latent_dim=100, base=32, classes=0, saturating=False, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
+        self.classes, self.saturating = classes, saturating
+        # === Networks ===
+        self.generator = decoder(image_shape, latent_dim, base, condition_dim=classes)
+        self.discriminator = discriminator(image_shape, base, condition_dim=classes)
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
+
+    # === Objective: eq. 1 ===
+    def objective(self, batch, training=True):
+        """-E log D(x) - E log(1 - D(G(z))) for the discriminator; the generator's, saturating or not."""
+        x, c = batch["image"], self.condition(batch.get("label"))
+        x_p = self.generator(given(self.prior(ops.shape(x)[0]), c), training=training)
+        real, fake = (self.discriminator(given(image, c), training=training)["logits"] for image in (x, x_p))
+        l_real, l_fake = losses.real_log_loss(real), losses.fake_log_loss(fake)
+        l_g = -l_fake if self.saturating else losses.real_log_loss(fake)
+        return {"generator": l_g, "discriminator": l_real + l_fake}, {"real": l_real, "fake": l_fake}
+
+    def default_optimizers(self):
+        """Adam 2e-4 with beta_1 .5 for both (Radford et al. 2016, section 4)."""
+        return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
+
+    # === Use ===
+    def decode(self, z, labels=None):
+        """G(z, c): images [N, H, W, C] in 0..1."""
+        return self.generator(given(z, self.condition(labels)), training=False)

@@ -1,0 +1,89 @@
+"""InfoGAN: interpretable representation learning by information maximizing GANs (Chen et al. 2016)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.generative import Generative
+from vaekit.networks.convolutional import decoder, discriminator
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class InfoGAN(Generative):
+    """A GAN part of whose latent, the code, can be read off its images; no label is used.
+
+    A latent is noise, then a categorical code (one-hot), then continuous codes, uniform in -1..1. Q(c | x) shares all
+    of the discriminator but its last layer.
+
+    Args:
+        image_shape: (H, W, C).
+        categories: of the categorical code.
+        continuous: how many continuous codes.
+        noise_dim: length of what is only noise.
+        base: channels of the first convolution.
+        information: lambda, weight of the mutual information's lower bound L_I.
+    """
+
+    terms = ("gan", "category", "continuous_")
+    averaged = ("generator",)
+
+    def __init__(self, image_shape, categories=10, continuous=2, noise_dim=62, base=32, information=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.categories, self.continuous = tuple(image_shape), categories, continuous
+        self.noise_dim, self.base, self.information = noise_dim, base, information
+        self.latent_dim = noise_dim + categories + continuous
+        # === Networks ===
+        self.generator = decoder(image_shape, self.latent_dim, base)
+        self.discriminator = discriminator(image_shape, base, outputs=1 + categories + continuous)
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
+
+    # === Objective: eq. 6 ===
+    def objective(self, batch, training=True):
+        """V(D, G) - lambda L_I(G, Q), of which G and Q, which is D's, both minimise the second part."""
+        x = batch["image"]
+        z = self.prior(ops.shape(x)[0])
+        x_p = self.generator(z, training=training)
+        real, fake = (self.discriminator(image, training=training)["logits"] for image in (x, x_p))
+        l_gan = losses.real_log_loss(real[:, :1]) + losses.fake_log_loss(fake[:, :1])
+        # -L_I without its constant, the entropy of the codes: -E log Q(c | G(z, c)), Q normal where c is continuous
+        category, continuous = self._codes(z)
+        read_category, read_continuous = self._read(fake)
+        l_category = losses.class_loss(ops.argmax(category, axis=-1), read_category)
+        l_continuous = losses.gaussian_nll(continuous, read_continuous)
+        l_information = self.information * (l_category + l_continuous)
+        return (
+            {"generator": losses.real_log_loss(fake[:, :1]) + l_information, "discriminator": l_gan + l_information},
+            {"gan": l_gan, "category": l_category, "continuous_": l_continuous},
+        )
+
+    def default_optimizers(self):
+        """Adam with beta_1 .5, 2e-4 for the discriminator and 1e-3 for the generator (appendix C.1)."""
+        return {
+            "generator": keras.optimizers.Adam(1e-3, beta_1=0.5),
+            "discriminator": keras.optimizers.Adam(2e-4, beta_1=0.5),
+        }
+
+    # === Use ===
+    def prior(self, count: int):
+        """Noise, a category, and continuous codes."""
+        category = ops.cast(self.categories * self.random_uniform((count,)), "int32")
+        # The draw can be 1 after rounding.
+        category = ops.one_hot(ops.minimum(category, self.categories - 1), self.categories, dtype="float32")
+        continuous = 2.0 * self.random_uniform((count, self.continuous)) - 1.0
+        return ops.concatenate([self.random_normal((count, self.noise_dim)), category, continuous], axis=-1)
+
+    def decode(self, z, labels=None):
+        """G(z): images [N, H, W, C] in 0..1."""
+        return self.generator(z, training=False)
+
+    def read(self, images):
+        """Q(c | x): probabilities [N, categories] and means [N, continuous] of images [N, H, W, C] in 0..1."""
+        category, continuous = self._read(self.discriminator(images, training=False)["logits"])
+        return ops.softmax(category), continuous
+
+    def _codes(self, z):
+        category = z[:, self.noise_dim : self.noise_dim + self.categories]
+        return category, z[:, self.noise_dim + self.categories :]
+
+    def _read(self, outputs):
+        return outputs[:, 1 : 1 + self.categories], outputs[:, 1 + self.categories :]

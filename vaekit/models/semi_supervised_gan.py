@@ -1,0 +1,80 @@
+"""Semi-supervised GAN: a classifier that learns from few labels and many images (Salimans et al. 2016)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.generative import Generative
+from vaekit.networks.convolutional import decoder, noisy_classifier
+
+UNLABELLED = -1
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class SemiSupervisedGAN(Generative):
+    """The discriminator tells k classes and, as class k + 1, what is generated; the generator matches its features.
+
+    A batch holds "image" and "label" [N], integers below k, UNLABELLED where nobody knows.
+
+    Args:
+        image_shape: (H, W, C).
+        classes: k.
+        latent_dim: size of z.
+        base: channels of the first convolution.
+    """
+
+    terms = ("supervised", "unsupervised", "accuracy")
+    averaged = ("discriminator", "generator")
+
+    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
+        self.classes = classes
+        # === Networks ===
+        self.generator = decoder(image_shape, latent_dim, base)
+        self.discriminator = noisy_classifier(image_shape, classes, base)
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
+
+    # === Objective: section 5, and feature matching, section 3.1 ===
+    def objective(self, batch, training=True):
+        """L_supervised + L_unsupervised; ||E f(x) - E f(G(z))||^2."""
+        x, labels = batch["image"], ops.cast(batch["label"], "int32")
+        x_p = self.generator(self.prior(ops.shape(x)[0]), training=training)
+        real, fake = (self.discriminator(image, training=training) for image in (x, x_p))
+        # L_supervised = -log p(y | x, y <= k), over the rows that have a label
+        labelled = ops.cast(labels != UNLABELLED, "float32")
+        known = ops.maximum(labels, 0)
+        right = ops.cast(ops.argmax(real["logits"], axis=-1) == known, "float32")
+        each = (
+            ops.logsumexp(real["logits"], axis=-1) - ops.take_along_axis(real["logits"], known[:, None], axis=1)[:, 0]
+        )
+        l_supervised, accuracy = (
+            ops.sum(labelled * value) / ops.maximum(ops.sum(labelled), 1.0) for value in (each, right)
+        )
+        # With the logit of class k + 1 held at 0, D(x) = Z / (Z + 1), Z the sum of exp(logits): a sigmoid of log Z.
+        l_unsupervised = 0.5 * (
+            losses.real_log_loss(ops.logsumexp(real["logits"], axis=-1))
+            + losses.fake_log_loss(ops.logsumexp(fake["logits"], axis=-1))
+        )
+        l_g = losses.center_loss(ops.mean(real["features"], axis=0), ops.mean(fake["features"], axis=0))
+        return (
+            {"generator": l_g, "discriminator": l_supervised + l_unsupervised},
+            {"supervised": l_supervised, "unsupervised": l_unsupervised, "accuracy": accuracy},
+        )
+
+    def default_optimizers(self):
+        """Adam 3e-4 with beta_1 .5 for both."""
+        return {player: keras.optimizers.Adam(3e-4, beta_1=0.5) for player in self.players}
+
+    def condition(self, labels):
+        """None: the generator is told no class."""
+        return None
+
+    # === Use ===
+    def decode(self, z, labels=None):
+        """G(z): images [N, H, W, C] in 0..1."""
+        return self.generator(z, training=False)
+
+    def classify(self, images):
+        """Logits [N, classes] of images [N, H, W, C] in 0..1."""
+        return self.discriminator(images, training=False)["logits"]

@@ -1,0 +1,63 @@
+"""Siamese network: one embedding for two pictures, trained by triplets (FaceNet, Schroff et al. 2015)."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.game import AdversarialModel
+from vaekit.networks.convolutional import embedder
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class Siamese(AdversarialModel):
+    """Pictures of one person are brought nearer to each other than to anyone else's, by a margin.
+
+    A batch holds "image" [N, H, W, C] in 0..1, "partner", another picture of the same person, and "label" [N], who it
+    is, integers.
+
+    Args:
+        image_shape: (H, W, C).
+        embedding_dim: length of an embedding.
+        widths: channels of the stages, each of half the size.
+        margin: alpha.
+    """
+
+    terms = ("triplet", "near", "far")
+    averaged = ("embedding",)
+
+    def __init__(self, image_shape, embedding_dim=128, widths=(32, 64, 128, 192), margin=0.2, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.embedding_dim = tuple(image_shape), embedding_dim
+        self.widths, self.margin = tuple(widths), margin
+        # === Networks ===
+        self.embedder = embedder(self.image_shape, embedding_dim, self.widths)
+        self.set_players({"embedding": [self.embedder]})
+
+    # === Objective: eq. 3, with the negatives of section 3.2 ===
+    def objective(self, batch, training=True):
+        """[||f(a) - f(p)||^2 - ||f(a) - f(n)||^2 + alpha]+, n the nearest stranger of the batch farther than p."""
+        pictures = ops.concatenate([batch["image"], batch["partner"]])
+        both = self.embedder(pictures, training=training)["embedding"]
+        count = ops.shape(batch["image"])[0]
+        anchor, positive = both[:count], both[count:]
+        near = ops.sum((anchor - positive) ** 2, axis=1)
+        far = losses.squared_distances(anchor, both)
+        who = ops.cast(batch["label"], "int32")
+        same = who[:, None] == ops.concatenate([who, who])[None]
+        # Harder ones, nearer than p, make an embedding collapse early on; they are taken where there are no others.
+        rank = far + 8.0 * ops.cast(far < near[:, None], "float32") + 100.0 * ops.cast(same, "float32")
+        negative = ops.take(both, ops.argmin(ops.stop_gradient(rank), axis=1), axis=0)
+        l_triplet = losses.triplet_loss(anchor, positive, negative, self.margin)
+        distance = ops.mean(ops.sum((anchor - negative) ** 2, axis=1))
+        return {"embedding": l_triplet}, {"triplet": l_triplet, "near": ops.mean(near), "far": distance}
+
+    def default_optimizers(self):
+        """Adam 1e-3."""
+        return {"embedding": keras.optimizers.Adam(1e-3)}
+
+    # === Use ===
+    def embed(self, images):
+        """f(x): [N, embedding_dim] of unit length, of images [N, H, W, C] in 0..1."""
+        return self.embedder(images, training=False)["embedding"]
+
+    call = embed

@@ -1,0 +1,60 @@
+"""VAE/GAN whose discriminator also tells what was reconstructed from what was generated."""
+
+import keras
+from keras import ops
+
+from vaekit import losses
+from vaekit.models.vaegan import VAEGAN
+
+REAL, RECONSTRUCTED, GENERATED = range(3)
+
+
+@keras.saving.register_keras_serializable("vaekit")
+class ThreeClassVAEGAN(VAEGAN):
+    """Larsen et al. 2016 with three classes: the decoder wants reconstructed and generated images both called real.
+
+    The decoder is the same for z ~ q(z | x) and z ~ p(z), so what sets x' apart from x_p is the latent alone: to be
+    called real too, the encoder has to draw its latents where the prior has them.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: size of z.
+        base: channels of the first convolution.
+        gamma: weight of L_like in the decoder.
+        fool: weight of -log P(real | x') in the encoder, which in VAE/GAN has no part in the game.
+    """
+
+    verdicts = 3
+
+    def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, fool=1.0, **kwargs):
+        super().__init__(image_shape, latent_dim, base, gamma, **kwargs)
+        self.fool = fool
+
+    # === Objective ===
+    def objective(self, batch, training=True):
+        """L_prior + L_like - fool log P(real | x'); gamma L_like - log P(real | x') P(real | x_p); L_GAN."""
+        x = batch["image"]
+        mean, log_variance = self.encoder(x, training=training)
+        z = self.sample_posterior(mean, log_variance)
+        z_p = self.random_normal(ops.shape(z))
+        x_rec, x_p = self.decoder(z, training=training), self.decoder(z_p, training=training)
+        real, rec, gen = (self.discriminator(image, training=training) for image in (x, x_rec, x_p))
+
+        l_prior = losses.kl_standard_normal(mean, log_variance)
+        l_like = losses.half_squared_distance(real["similarity"], rec["similarity"])
+        l_gan = _called(real, REAL) + _called(rec, RECONSTRUCTED) + _called(gen, GENERATED)
+        l_fool = _called(rec, REAL)
+        return (
+            {
+                "encoder": l_prior + l_like + self.fool * l_fool,
+                "decoder": self.gamma * l_like + l_fool + _called(gen, REAL),
+                "discriminator": l_gan,
+            },
+            {"kl": l_prior, "likelihood": l_like, "gan": l_gan},
+        )
+
+
+def _called(judged, verdict):
+    """-log P(verdict), of what the discriminator says of some images."""
+    logits = judged["logits"]
+    return losses.class_loss(ops.full((ops.shape(logits)[0],), verdict, "int32"), logits)
