@@ -86,7 +86,7 @@ TABLE = [
     Row("infogan", lambda shape: InfoGAN(shape, categories=3, continuous=1, noise_dim=4, base=4)),
     Row(
         "semi_supervised_gan",
-        lambda shape: SemiSupervisedGAN(shape, classes=3, latent_dim=4, base=4),
+        lambda shape: SemiSupervisedGAN(shape, 3, latent_dim=4, base=4, noise=0.0, dropout=0.0),
         extras={"label": lambda rng, image: np.where(np.arange(len(image)) % 2, -1, _label(rng, image))},
     ),
     Row("ebgan", lambda shape: EBGAN(shape, latent_dim=4, code_dim=4, base=4)),
@@ -104,7 +104,7 @@ TABLE = [
     Row(
         "siamese",
         lambda shape: Siamese(shape, embedding_dim=4, widths=(4, 8)),
-        extras={"partner": lambda rng, image: image[::-1], "label": _label},
+        extras={"partner": lambda rng, image: rng.uniform(size=image.shape).astype("float32"), "label": _label},
     ),
     Row(
         "srgan",

@@ -301,7 +301,7 @@ def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
             averages = alone.get_weights(), pair.get_weights()
         for found in ((alone.get_weights(), pair.get_weights()), averages):
             for own, other, begun, variable in zip(*found, start, alone.weights, strict=True):
-                bound = 1e-6 + 1e-2 * np.abs(own - begun).max()  # of how far it has moved
+                bound = 1e-6 + 2e-2 * np.abs(own - begun).max()  # of how far it has moved
                 np.testing.assert_allclose(own, other, rtol=0, atol=bound, err_msg=f"{row.name} {variable.path}")
     """
     script(QUIET + textwrap.dedent(step), tmp_path, "tensorflow")

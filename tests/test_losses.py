@@ -139,3 +139,104 @@ def test_feature_l1_counts_places_by_the_share_of_them_that_is_masked():
     expected = (1 * 1.0 + 0.25 * 2.0) / 1.25
     assert value(losses.feature_l1([np.zeros_like(fake)], [fake], mask)) == pytest.approx(expected)
     assert value(losses.pool_mask(mask, fake)[0, 0, 1, 0]) == 0.25
+
+
+def test_means_over_everything():
+    a, b = np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[1.0, 1.0], [0.0, 3.0]])
+    assert value(losses.mean_squared_error(a, b)) == pytest.approx((1 + 0 + 4 + 0) / 4)
+    assert value(losses.mean_absolute_error(a, b)) == pytest.approx((1 + 0 + 2 + 0) / 4)
+
+
+def test_least_squares_losses():
+    scores = np.array([[0.5], [-1.0]])
+    assert value(losses.real_square_loss(scores)) == pytest.approx((0.25 + 4.0) / 2)
+    assert value(losses.fake_square_loss(scores)) == pytest.approx((0.25 + 1.0) / 2)
+
+
+def test_the_wasserstein_estimate_of_the_best_critic_of_parallel_lines_is_their_distance():
+    """Points (0, y) and (t, y): of f(x, y) = -x, whose slope is 1, the estimate is t (WGAN, example 1)."""
+    for t in (0.1, 1.0):
+        assert value(losses.wasserstein_estimate(np.zeros((4, 1)), np.full((4, 1), -t))) == pytest.approx(t)
+
+
+def test_the_gradient_penalty_takes_the_length_over_all_of_an_example():
+    # Lengths 5 and 0: (4^2 + 1^2) / 2
+    gradient = np.array([[[3.0], [4.0]], [[0.0], [0.0]]])
+    assert value(losses.gradient_penalty(gradient)) == pytest.approx(8.5, rel=1e-5)
+
+
+def test_energy_is_an_examples_mean_squared_error():
+    a, b = np.zeros((2, 2, 2, 1)), np.zeros((2, 2, 2, 1))
+    b[1, 0, 0] = 2.0
+    np.testing.assert_allclose(np.asarray(losses.energy(a, b)), [0.0, 1.0])
+
+
+def test_the_energy_margin_counts_only_what_is_below_it():
+    # real: (1 + 3) / 2; fake below 2: (2 - 0.5 + 0) / 2
+    loss = losses.energy_margin_loss(np.array([1.0, 3.0]), np.array([0.5, 5.0]), 2.0)
+    assert value(loss) == pytest.approx(2.0 + 0.75)
+
+
+def test_pull_away_is_the_mean_squared_cosine_of_pairs():
+    # cosines: 0, 1/sqrt 2, -1/sqrt 2 -> squared 0, 1/2, 1/2
+    codes = np.array([[2.0, 0.0], [0.0, 5.0], [-1.0, 1.0]])
+    assert value(losses.pull_away(codes)) == pytest.approx(1 / 3)
+    assert value(losses.pull_away(np.ones((4, 3)))) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "plays"),
+    [(0.68, 0.68, (1, 1)), (0.1, 0.68, (0, 1)), (0.68, 1.2, (1, 0)), (0.1, 1.2, (1, 1))],
+    ids=["balanced", "the discriminator is ahead", "behind", "both would rest"],
+)
+def test_who_is_far_ahead_rests(real, fake, plays):
+    assert tuple(value(v) for v in losses.equilibrium(real, fake)) == plays
+
+
+def test_label_loss_knows_classes_and_attributes():
+    logits = np.array([[1.0, -1.0], [0.0, 2.0]])
+    assert value(losses.label_loss(np.array([0, 1]), logits)) == pytest.approx(
+        value(losses.class_loss(np.array([0, 1]), logits))
+    )
+    both = np.array([[1.0, 1.0], [0.0, 1.0]])
+    assert value(losses.label_loss(both, logits)) == pytest.approx(value(losses.attribute_loss(both, logits)))
+
+
+def test_triplet_loss():
+    anchor, positive = np.zeros((2, 2)), np.array([[0.3, 0.4], [0.0, 0.0]])
+    negative = np.array([[0.0, 0.5], [1.0, 0.0]])
+    # .25 - .25 + .2, and 0 - 1 + .2 < 0
+    assert value(losses.triplet_loss(anchor, positive, negative, 0.2)) == pytest.approx(0.1)
+
+
+def test_squared_distances():
+    a, b = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[3.0, 4.0]])
+    np.testing.assert_allclose(np.asarray(losses.squared_distances(a, b)), [[25.0], [13.0]], rtol=1e-6)
+
+
+def test_maximum_mean_discrepancy_is_the_papers_sum():
+    """Two points each, by hand: k summed over scales, without an example's own, minus twice the mean across."""
+    a, b = np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])
+
+    def kernel(squared):
+        return sum(2 * s / (2 * s + squared) for s in losses.SCALES)
+
+    expected = kernel(4.0) + kernel(0.0) - 2 * kernel(1.0)
+    assert value(losses.maximum_mean_discrepancy(a, b)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_maximum_mean_discrepancy_of_one_distribution_is_about_zero_and_of_two_is_not():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 500, 3))
+    assert abs(value(losses.maximum_mean_discrepancy(a, b))) < 0.05
+    assert value(losses.maximum_mean_discrepancy(a, b + 1.0)) > 0.3
+
+
+def test_pairwise_log_distance_is_zero_where_one_is_the_other_scaled():
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+    assert value(losses.pairwise_log_distance(x, 7.0 * x)) == pytest.approx(0.0, abs=1e-6)
+    # Two examples: d / mean d is 1 whatever d is, so those agree too; three in a line, by hand.
+    z = np.array([[0.0], [1.0], [2.0]])
+    d_x, d_z = np.array([1.0, 9.0, 10.0]), np.array([1.0, 4.0, 1.0])
+    terms = np.log2(1 + d_x / (2 * d_x.sum() / 3)) - np.log2(1 + d_z / (2 * d_z.sum() / 3))
+    assert value(losses.pairwise_log_distance(x, z)) == pytest.approx(2 * (terms**2).sum() / 3, rel=1e-4)

@@ -1,14 +1,25 @@
 """What single models do beyond the conformance table."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from vaekit.apps.edit.training import single_changes
+from vaekit.backends.gradients import input_gradient
 from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.face_ipgan import FaceIPGAN
+from vaekit.models.gaia import GAIA
+from vaekit.models.gan import GAN
+from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
+from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
+from vaekit.models.siamese import Siamese
+from vaekit.models.vae import VAE
+from vaekit.models.vaegan import VAEGAN
+from vaekit.models.wgan import WGAN, WGANGP
+from vaekit.networks.centers import MovingCenters, MovingGaussian
 from vaekit.networks.fill import pull_push
 
 
@@ -133,3 +144,163 @@ def test_every_attribute_is_turned_round_by_itself():
     changes = single_changes(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], np.float32), [[1, 2]])
     np.testing.assert_array_equal(changes[0], [[1, 0, 0], [0, -1, 0], [0, -1, 1]])
     np.testing.assert_array_equal(changes[1], [[-1, 0, 0], [0, 1, 0], [0, 0, 1]])
+
+
+def step(model, batch, **optimizers):
+    """One eager step on a batch; returns every player's arrays before and after."""
+    model.compile(optimizers, average=0, run_eagerly=keras.backend.backend() == "tensorflow")
+    before = {p: [numbers(v) for v in model.player_variables(p)] for p in model.players}
+    model.fit(batch, batch_size=len(batch["image"]), verbose=0)
+    return before, {p: [numbers(v) for v in model.player_variables(p)] for p in model.players}
+
+
+def pictures(count=4, shape=(8, 8, 1)):
+    return np.random.default_rng(0).uniform(size=(count, *shape)).astype(np.float32)
+
+
+def test_an_input_gradient_is_that_of_the_sum_and_goes_on_to_the_weights():
+    """Of f(x) = w x^2 it is 2 w x, and of its square's mean by w 2 w (2 x)^2."""
+    weight = keras.Variable(3.0)
+    x = ops.convert_to_tensor(np.array([[1.0], [2.0]], np.float32))
+    np.testing.assert_allclose(numbers(input_gradient(lambda value: weight * value**2, x)), [[6.0], [12.0]])
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = ops.mean(input_gradient(lambda value: weight * value**2, x) ** 2)
+        assert float(tape.gradient(loss, weight.value)) == pytest.approx(2 * 3 * (4 + 16) / 2)
+
+
+def test_a_clipped_critic_stays_within_its_limit():
+    model = WGAN((8, 8, 1), latent_dim=2, base=4, critic_steps=2, clip=0.02)
+    _, after = step(model, {"image": pictures()})
+    assert max(np.abs(values).max() for values in after["critic"]) == pytest.approx(0.02)
+    assert max(np.abs(values).max() for values in after["generator"]) > 0.05
+
+
+def test_a_critic_moves_several_times_in_a_step_and_the_generator_once():
+    model = WGAN((8, 8, 1), latent_dim=2, base=4, critic_steps=3)
+    step(model, {"image": pictures()})
+    assert {p: int(o.iterations) for p, o in model.optimizer.by_player.items()} == {"critic": 3, "generator": 1}
+
+
+def test_the_gradient_penalty_is_taken_between_real_and_generated_images():
+    """With a critic that is a sum over pixels times w, of any x_hat: the gradient is w everywhere, 8 w long."""
+    model = WGANGP((8, 8, 1), latent_dim=2, base=4)
+    seen = []
+
+    def score(images, training=False):
+        seen.append(numbers(images))
+        return 0.5 * ops.sum(images, axis=(1, 2, 3))[:, None]
+
+    model.score = score
+    model.generator = lambda z, training: ops.zeros((4, 8, 8, 1))
+    x = pictures()
+    terms = model.objective({"image": x})[1]
+    assert float(terms["penalty_"]) == pytest.approx((4.0 - 1.0) ** 2, rel=1e-5)
+    shares = seen[2] / x
+    np.testing.assert_allclose(shares, np.broadcast_to(shares[:, :1, :1], shares.shape), rtol=1e-4)
+    assert len(np.unique(shares[:, 0, 0].round(4))) == 4
+
+
+def test_who_is_gated_rests_and_the_others_move():
+    model = VAEGAN((8, 8, 1), latent_dim=2, base=4, gated=True)
+    model.step_sizes = lambda terms: {"discriminator": ops.zeros(())}
+    before, after = step(model, {"image": pictures()})
+    moved = {p: any(np.any(a != b) for a, b in zip(before[p], after[p], strict=True)) for p in before}
+    assert moved == {"encoder": True, "decoder": True, "discriminator": False}
+
+
+def test_a_step_size_scales_the_step_whatever_the_optimizer():
+    steps = {}
+    for size in (1.0, 0.25):
+        keras.utils.set_random_seed(1)
+        model = GAIA((8, 8, 1), latent_dim=2, base=4)
+        model.step_sizes = lambda terms, size=size: {"generator": ops.convert_to_tensor(size)}
+        before, after = step(model, {"image": pictures()}, generator=keras.optimizers.Adam(0.1))
+        steps[size] = after["generator"][0] - before["generator"][0]
+    np.testing.assert_allclose(steps[0.25], 0.25 * steps[1.0], rtol=1e-3, atol=1e-6)
+
+
+def test_gaia_balances_its_learning_rates_by_a_sigmoid():
+    model = GAIA((8, 8, 1), latent_dim=2, base=4)
+    sizes = model.step_sizes(model.objective({"image": pictures()})[1])
+    assert float(sizes["discriminator"] + sizes["generator"]) == pytest.approx(1.0)
+    terms = {name: float(v) for name, v in model.objective({"image": pictures()})[1].items()}
+    gap = terms["real"] - (terms["reconstructed"] + terms["interpolated"]) / 2
+    assert terms["balance"] == pytest.approx(1 / (1 + np.exp(-20 * gap)), rel=1e-4)
+
+
+def test_unlabelled_rows_teach_no_class_and_the_rest_by_the_papers_sums():
+    """Logits given: p(y | x, y <= k) is a softmax, and D(x) = Z / (Z + 1)."""
+    model = SemiSupervisedGAN((8, 8, 1), classes=2, latent_dim=2, base=4)
+    real = {"logits": np.array([[2.0, 0.0], [1.0, 3.0]], np.float32), "features": np.ones((2, 3), np.float32)}
+    fake = {"logits": np.array([[0.0, 0.0], [0.0, -1.0]], np.float32), "features": np.full((2, 3), 3.0, np.float32)}
+    answers = iter((real, fake))
+    model.generator = lambda z, training: None
+    model.discriminator = lambda images, training: next(answers)
+    losses, terms = model.objective({"image": pictures(2), "label": np.array([0, -1])})
+    assert float(terms["supervised"]) == pytest.approx(np.log(1 + np.exp(-2.0)), rel=1e-5)
+    assert float(terms["accuracy"]) == 1.0
+    z_real = np.exp([[2.0, 0.0], [1.0, 3.0]]).sum(axis=1)
+    z_fake = np.exp([[0.0, 0.0], [0.0, -1.0]]).sum(axis=1)
+    expected = -0.5 * (np.log(z_real / (z_real + 1)).mean() + np.log(1 / (z_fake + 1)).mean())
+    assert float(terms["unsupervised"]) == pytest.approx(expected, rel=1e-5)
+    assert float(losses["generator"]) == pytest.approx(0.5 * 3 * 4.0)
+
+
+def test_infogan_draws_noise_a_category_and_uniform_codes():
+    model = InfoGAN((8, 8, 1), categories=3, continuous=2, noise_dim=4, base=4)
+    z = numbers(model.prior(600))
+    assert z.shape == (600, 9)
+    assert abs(z[:, :4].mean()) < 0.1
+    assert z[:, :4].std() == pytest.approx(1.0, abs=0.1)
+    assert set(np.unique(z[:, 4:7])) == {0.0, 1.0}
+    np.testing.assert_array_equal(z[:, 4:7].sum(axis=1), 1.0)
+    np.testing.assert_allclose(z[:, 4:7].mean(axis=0), 1 / 3, atol=0.08)
+    assert -1.0 <= z[:, 7:].min() < -0.9
+    assert 0.9 < z[:, 7:].max() <= 1.0
+
+
+def test_the_negative_is_the_nearest_stranger_beyond_the_positive():
+    """On a line: a at 0, p at .3. Strangers at .1, too hard, at .5 and at .9; .5 is taken: .09 - .25 + .2."""
+    model = Siamese((16, 16, 1), embedding_dim=1, widths=(4,))
+    model.embedder = lambda x, training: {"embedding": x[:, 0, 0]}
+    image, partner = np.zeros((2, 4, 1, 1, 1), np.float32)
+    image[:, 0, 0, 0], partner[:, 0, 0, 0] = [0.0, 0.1, 0.5, 0.9], [0.3, 0.1, 0.5, 0.9]
+    batch = {"image": image, "partner": partner, "label": np.array([0, 1, 2, 3])}
+    loss = float(model.objective(batch)[0]["embedding"])
+    # the others: .1 -> 0 (.01), .5 -> .3 (.04), .9 -> .5 (.16), each with its p at distance 0
+    expected = (0.04 + (0.2 - 0.01) + (0.2 - 0.04) + (0.2 - 0.16)) / 4
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_condition_is_a_class_or_attributes_or_nothing():
+    model = VAE((8, 8, 1), latent_dim=2, base=4, classes=3)
+    np.testing.assert_array_equal(numbers(model.condition(np.array([2, 0]))), [[0, 0, 1], [1, 0, 0]])
+    attributes = np.array([[1.0, 0.0, 1.0]], np.float32)
+    np.testing.assert_array_equal(numbers(model.condition(attributes)), attributes)
+    assert VAE((8, 8, 1), latent_dim=2, base=4).condition(None) is None
+
+
+def test_without_labels_all_classes_are_sampled_in_turn():
+    model = GAN((8, 8, 1), latent_dim=2, base=4, classes=3)
+    told = []
+    model.decode = lambda z, labels: told.append(numbers(labels).tolist())
+    model.sample(5)
+    model.sample(2, np.array([1, 1]))
+    assert told == [[0, 1, 2, 0, 1], [1, 1]]
+
+
+def test_centres_of_attributes_count_an_example_in_each_it_has():
+    centers = MovingCenters(2, momentum=0.0)
+    features, members = np.array([[1.0], [3.0], [8.0]]), np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    np.testing.assert_allclose(numbers(centers(features, members)), [[2.0], [1.0]])
+
+
+def test_a_moving_gaussian_has_the_codes_mean_and_spread_from_the_first_batch_on():
+    gaussian = MovingGaussian(momentum=0.9)
+    codes = np.random.default_rng(0).normal([3.0, -1.0], [0.5, 2.0], (4000, 2)).astype(np.float32)
+    gaussian(codes)
+    placed = numbers(gaussian.place(np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)))
+    np.testing.assert_allclose(placed, [[3.0, -1.0], [3.5, 1.0]], atol=0.1)

@@ -14,3 +14,13 @@ def add_up(tensor):
 def own_rows(draw, shape):
     """All rows."""
     return draw(shape)
+
+
+def all_rows(tensor):
+    """The tensor itself."""
+    return tensor
+
+
+def mean(tensor):
+    """The tensor itself."""
+    return tensor

@@ -25,3 +25,18 @@ def own_rows(draw, shape):
     drawn = draw((rows * replica.num_replicas_in_sync, *shape[1:]))
     first = tf.cast(replica.replica_id_in_sync_group, tf.int32) * rows
     return drawn[first : first + rows]
+
+
+def all_rows(tensor):
+    """Every replica's rows, on each of them; gradients go back to whose rows they are."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return tensor
+    rows, place = tf.shape(tensor)[0], tf.cast(replica.replica_id_in_sync_group, tf.int32)
+    around = [[rows * place, rows * (replica.num_replicas_in_sync - 1 - place)], *[[0, 0]] * (len(tensor.shape) - 1)]
+    return add_up(tf.pad(tensor, around))
+
+
+def mean(tensor):
+    """The mean of every replica's tensor, on each of them."""
+    return add_up(tensor / tf.distribute.get_strategy().num_replicas_in_sync)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from vaekit.backends.batch import as_batch
+from vaekit.backends.tensorflow_replicas import mean
 
 
 def train_step(model, data):
@@ -28,7 +29,7 @@ def _play(model, players, batch):
     variables = {p: model.player_variables(p) for p in players}
     # All gradients are taken before anyone moves: every player answers the same position.
     gradients = {p: tape.gradient(scaled[p], variables[p]) for p in players}
-    sizes = model.step_sizes(terms)
+    sizes = {p: mean(size) for p, size in model.step_sizes(terms).items()}
     for p in players:
         begun = [tf.identity(v) for v in variables[p]] if p in sizes else []
         optimizers[p].apply(gradients[p], variables[p])

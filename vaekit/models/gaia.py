@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.centers import MovingGaussian
 from vaekit.networks.convolutional import decoder, encoder
@@ -43,15 +44,17 @@ class GAIA(Generative):
         x = ops.cast(batch["image"], "float32")
         z = self.encoder(x, training=training)
         self.codes(z, training=training)
-        # z_i between the codes of neighbours in the batch
+        # z_i between the codes of one row and the row beside it, within two
+        rows = ops.arange(ops.shape(x)[0])
+        beside = ops.minimum(rows + 1 - 2 * (rows % 2), ops.shape(x)[0] - 1)
         share = self.random_uniform((ops.shape(x)[0], 1))
-        z_i = share * z + (1.0 - share) * ops.flip(z, axis=0)
+        z_i = share * z + (1.0 - share) * ops.take(z, beside, axis=0)
         x_rec, x_i = self.decoder(z, training=training), self.decoder(z_i, training=training)
         l_real = losses.mean_absolute_error(x, self.judged(x, training))
         l_rec = losses.mean_absolute_error(x, self.judged(x_rec, training))
         l_i = losses.mean_absolute_error(x_i, self.judged(x_i, training))
-        l_distance = losses.pairwise_log_distance(x, z)
-        balance = ops.sigmoid(self.slope * (l_real - 0.5 * (l_rec + l_i)))
+        l_distance = losses.pairwise_log_distance(replicas.all_rows(x), replicas.all_rows(z))
+        balance = ops.sigmoid(self.slope * replicas.mean(l_real - 0.5 * (l_rec + l_i)))
         return (
             {"generator": l_rec + l_i + self.distance * l_distance, "discriminator": l_real - l_rec - l_i},
             {"real": l_real, "reconstructed": l_rec, "interpolated": l_i, "distance_": l_distance, "balance": balance},

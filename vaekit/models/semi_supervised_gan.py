@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, noisy_classifier
 
@@ -21,18 +22,20 @@ class SemiSupervisedGAN(Generative):
         classes: k.
         latent_dim: size of z.
         base: channels of the first convolution.
+        noise: standard deviation of the noise on images in -1..1 that the discriminator sees in training.
+        dropout: share of its features that are dropped then.
     """
 
     terms = ("supervised", "unsupervised", "accuracy")
     averaged = ("discriminator", "generator")
 
-    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, **kwargs):
+    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, noise=0.15, dropout=0.5, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
-        self.classes = classes
+        self.classes, self.noise, self.dropout = classes, noise, dropout
         # === Networks ===
         self.generator = decoder(image_shape, latent_dim, base)
-        self.discriminator = noisy_classifier(image_shape, classes, base)
+        self.discriminator = noisy_classifier(image_shape, classes, base, noise, dropout)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: section 5, and feature matching, section 3.1 ===
@@ -48,15 +51,15 @@ class SemiSupervisedGAN(Generative):
         each = (
             ops.logsumexp(real["logits"], axis=-1) - ops.take_along_axis(real["logits"], known[:, None], axis=1)[:, 0]
         )
-        l_supervised, accuracy = (
-            ops.sum(labelled * value) / ops.maximum(ops.sum(labelled), 1.0) for value in (each, right)
-        )
+        share = ops.maximum(replicas.mean(ops.mean(labelled)), 1e-6)
+        l_supervised, accuracy = (ops.mean(labelled * value) / share for value in (each, right))
         # With the logit of class k + 1 held at 0, D(x) = Z / (Z + 1), Z the sum of exp(logits): a sigmoid of log Z.
         l_unsupervised = 0.5 * (
             losses.real_log_loss(ops.logsumexp(real["logits"], axis=-1))
             + losses.fake_log_loss(ops.logsumexp(fake["logits"], axis=-1))
         )
-        l_g = losses.center_loss(ops.mean(real["features"], axis=0), ops.mean(fake["features"], axis=0))
+        centers = (replicas.mean(ops.mean(found["features"], axis=0)) for found in (real, fake))
+        l_g = losses.center_loss(*centers)
         return (
             {"generator": l_g, "discriminator": l_supervised + l_unsupervised},
             {"supervised": l_supervised, "unsupervised": l_unsupervised, "accuracy": accuracy},

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.game import AdversarialModel
 from vaekit.networks.convolutional import embedder
 
@@ -39,10 +40,10 @@ class Siamese(AdversarialModel):
         pictures = ops.concatenate([batch["image"], batch["partner"]])
         both = self.embedder(pictures, training=training)["embedding"]
         count = ops.shape(batch["image"])[0]
-        anchor, positive = both[:count], both[count:]
+        anchor, positive = replicas.all_rows(both[:count]), replicas.all_rows(both[count:])
+        both, who = ops.concatenate([anchor, positive]), replicas.all_rows(ops.cast(batch["label"], "int32"))
         near = ops.sum((anchor - positive) ** 2, axis=1)
         far = losses.squared_distances(anchor, both)
-        who = ops.cast(batch["label"], "int32")
         same = who[:, None] == ops.concatenate([who, who])[None]
         # Harder ones, nearer than p, make an embedding collapse early on; they are taken where there are no others.
         rank = far + 8.0 * ops.cast(far < near[:, None], "float32") + 100.0 * ops.cast(same, "float32")

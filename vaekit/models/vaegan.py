@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
 
@@ -60,7 +61,11 @@ class VAEGAN(Generative):
         terms = {"kl": l_prior, "likelihood": l_like, "gan": l_gan}
         if self.gated:
             terms |= dict(
-                zip(("discriminator_plays", "decoder_plays"), losses.equilibrium(l_real, l_fake / 2), strict=True)
+                zip(
+                    ("discriminator_plays", "decoder_plays"),
+                    losses.equilibrium(replicas.mean(l_real), replicas.mean(l_fake / 2)),
+                    strict=True,
+                )
             )
         return {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan}, terms
 

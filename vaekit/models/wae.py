@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.blocks import perceptron
 from vaekit.networks.convolutional import decoder, encoder
@@ -102,7 +103,8 @@ class WAEMMD(WAE):
         x = batch["image"]
         z = self.encoder(x, training=training)
         l_rec = 2.0 * losses.half_squared_distance(x, self.decoder(z, training=training))
-        l_z = losses.maximum_mean_discrepancy(self.prior(ops.shape(x)[0]), z)
+        prior, coded = replicas.all_rows(self.prior(ops.shape(x)[0])), replicas.all_rows(z)
+        l_z = losses.maximum_mean_discrepancy(prior, coded)
         return {"autoencoder": l_rec + self.divergence * l_z}, {"reconstruction": l_rec, "divergence_": l_z}
 
     def default_optimizers(self):

@@ -106,19 +106,19 @@ def discriminator(
     return _model(inputs, {"logits": logits, "features": hidden, "similarity": similarity}, name="discriminator")
 
 
-def noisy_classifier(image_shape, classes: int, base: int = 32) -> keras.Model:
+def noisy_classifier(image_shape, classes: int, base: int = 32, noise=0.15, dropout=0.5) -> keras.Model:
     """Map images to {"logits": [N, classes], "features": [N, F]}, in training through noise and dropout.
 
-    What is learnt from few labels must hold for their neighbourhood; so there is noise on the images, and half of
+    What is learnt from few labels must hold for their neighbourhood; so there is noise on the images, and a share of
     every stage is dropped. No normalisation: statistics would tell generated batches from real ones.
     """
     image = layers.Input(image_shape, name="image")
-    x = layers.GaussianNoise(0.15)(_center(image))
+    x = layers.GaussianNoise(noise)(_center(image))
     sizes = stage_sizes(*image_shape[:2])
     for width in _widths(len(sizes) - 1, base):
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(x))
         x = layers.Conv2D(2 * width, 3, strides=2, padding="same", kernel_initializer="he_normal")(x)
-        x = layers.Dropout(0.5)(layers.LeakyReLU(0.2)(x))
+        x = layers.Dropout(dropout)(layers.LeakyReLU(0.2)(x))
     x = layers.LeakyReLU(0.2)(layers.Conv2D(4 * base, 3, padding="same", kernel_initializer="he_normal")(x))
     features = layers.GlobalAveragePooling2D(dtype="float32")(x)
     logits = layers.Dense(classes, dtype="float32")(features)
