@@ -3,15 +3,23 @@
 import importlib
 from pathlib import Path
 
+from vaekit.models import FAMILY
+
 NAMES = ("inpaint", "superres", "edit")
 """Apps that edit images: verbs of the command line."""
 TASKS = (*NAMES, "embed", "frontalize", "recognise", "upscale")
-"""What can be trained."""
+"""What can be trained, beside the family."""
 
 
 def recipe_path(name: str) -> Path:
-    """The recipe of an app, or the path itself where it is none's name."""
-    return Path(__file__).parent / name / "recipe.toml" if name in TASKS else Path(name)
+    """The recipe of an app, or of the family, or the path itself where it is none's name."""
+    folder = "family" if name in FAMILY else name
+    return Path(__file__).parent / folder / "recipe.toml" if name in (*TASKS, *FAMILY) else Path(name)
+
+
+def implied(name: str) -> list[str]:
+    """What a name says beside its recipe: which model of the family."""
+    return [f"app={name}"] if name in FAMILY else []
 
 
 def exportable(name: str):
@@ -38,7 +46,9 @@ def command(name: str):
 
 
 def task(name: str):
-    """The training side of an app (a vaekit.training.Task)."""
+    """The training side of an app, or of a model of the family (a vaekit.training.Task)."""
+    if name in FAMILY:
+        return importlib.import_module("vaekit.apps.family.training").task(name)
     _check(name, TASKS)
     return importlib.import_module(f"vaekit.apps.{name}.training").TASK
 

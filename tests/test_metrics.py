@@ -4,7 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from vaekit.metrics import frechet_distance, l1, psnr, ssim
+from vaekit.metrics import (
+    accuracy,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    l1,
+    precision_recall,
+    psnr,
+    purity,
+    roc_auc,
+    ssim,
+)  # fmt: skip
 
 
 def test_psnr_of_a_known_error_is_its_formula():
@@ -62,3 +73,46 @@ def test_frechet_distance_of_covariances_that_do_not_commute():
 def test_frechet_distance_refuses_what_has_no_covariance(shapes):
     with pytest.raises(ValueError, match="N >= 2"):
         frechet_distance(*(np.ones(shape) for shape in shapes))
+
+
+def test_kernel_distance_by_hand():
+    """Points of one dimension: k(a, b) = (ab + 1)^3. {0, 1} and {2, 0}: 1 + 1 - 2 (1 + 1 + 27 + 1) / 4."""
+    assert kernel_distance(np.array([[0.0], [1.0]]), np.array([[2.0], [0.0]])) == pytest.approx(2.0 - 2 * 30 / 4)
+
+
+def test_kernel_distance_of_one_distribution_is_about_zero_whatever_the_counts():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(400, 8)), rng.normal(size=(900, 8))
+    assert abs(kernel_distance(first, second)) < 0.02
+    assert kernel_distance(first, second + 1.0) > 1.0
+
+
+def test_inception_score_is_the_number_of_sure_and_equal_classes():
+    assert inception_score(np.eye(5)) == pytest.approx(5.0)
+    assert inception_score(np.full((7, 5), 0.2)) == pytest.approx(1.0)
+    # Always the same answer, however sure
+    assert inception_score(np.tile([0.0, 1.0, 0.0], (4, 1))) == pytest.approx(1.0)
+    # Two rows (.9, .1) and (.1, .9): ln 2 - H(.1)
+    entropy = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert inception_score([[0.9, 0.1], [0.1, 0.9]]) == pytest.approx(np.exp(np.log(2) - entropy))
+    with pytest.raises(ValueError, match="add up to 1"):
+        inception_score(np.ones((2, 3)))
+
+
+def test_precision_is_of_the_generated_and_recall_of_the_real():
+    """Real at 0, 1, 2, 3 and 10, 11, 12, 13; all that is generated is between 0 and 3, but for one at 100."""
+    real = np.array([[0.0], [1], [2], [3], [10], [11], [12], [13]])
+    generated = np.array([[0.5], [1.5], [2.5], [100.0]])
+    precision, recall = precision_recall(real, generated, 1)
+    assert precision == pytest.approx(3 / 4)
+    # 100's nearest is 97.5 away: its ball takes in all from 2.5 on; 0, 1 and 2 lie in balls of 1.
+    assert recall == 1.0
+    assert precision_recall(real, generated[:3], 1) == (1.0, 0.5)
+    with pytest.raises(ValueError, match="3 neighbours need more"):
+        precision_recall(real, generated[:3])
+
+
+def test_accuracy_purity_and_auc_by_hand():
+    assert accuracy([0, 1, 1], [[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]) == pytest.approx(2 / 3)
+    assert purity([0, 0, 1, 1, 1, 2], [5, 5, 5, 7, 7, 7]) == pytest.approx(4 / 6)
+    assert roc_auc(np.array([0.9, 0.5]), np.array([0.1, 0.5])) == pytest.approx((2 + 1.5) / 4)

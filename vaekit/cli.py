@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from vaekit import options
-from vaekit.apps import NAMES, command, exportable, recipe_path, task
+from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
 from vaekit.apps.edit.fitting import fit
+from vaekit.apps.family.command import morph, reconstruct, sample
 from vaekit.errors import UserError
 from vaekit.serving.command import serve
 
@@ -23,7 +24,7 @@ def _vaekit() -> None:
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe (.toml), or the name of one that ships: inpaint, superres, ...")
+        str, typer.Argument(help="A recipe (.toml), or a name: inpaint, superres, ..., vae, vaegan, cvaegan, ...")
     ],
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")] = Path("runs/run"),
     data: Annotated[
@@ -41,12 +42,18 @@ def train(
 ) -> None:
     """Train a model.
 
-    Examples: vaekit train inpaint --data faces/ --out runs/faces; vaekit train inpaint --out runs/faces --resume
+    Examples:
+
+      vaekit train inpaint --data faces/ --out runs/faces
+
+      vaekit train inpaint --out runs/faces --resume
+
+      vaekit train cvaegan --data mnist.npz --out runs/digits
     """
     from vaekit.recipe import load_recipe
     from vaekit.training import train as run
 
-    loaded = load_recipe(recipe_path(recipe), changes or [], data or [])
+    loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
     run(loaded, task, out, resume=resume, progress=sys.stdout.isatty(), strategy=strategy and strategy.value)
 
 
@@ -140,7 +147,8 @@ def models(
 for name in NAMES:
     app.command(name)(command(name))
 
-app.command()(serve)
+for verb in (sample, reconstruct, morph, serve):
+    app.command()(verb)
 
 direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")
 direction.command("fit")(fit)

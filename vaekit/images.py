@@ -15,7 +15,7 @@ import os
 import secrets
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -172,6 +172,20 @@ def write(
     has hard links. Raises ImageError as `encode` does, or when it cannot write; nothing is left behind then.
     """
     _write(path, lambda suffix, file: _encode(pixels, suffix, like, os.fspath(path), file), overwrite)
+
+
+def write_animation(
+    path: str | os.PathLike[str], frames: Sequence[np.ndarray], milliseconds: int, *, overwrite: bool = False
+) -> None:
+    """Write HxWx3 RGB uint8 frames as a GIF that goes round for ever, with `write`'s care and errors."""
+
+    from PIL import Image
+
+    def save(_: str, file: BinaryIO) -> None:
+        first, *rest = (Image.fromarray(frame) for frame in frames)
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+
+    _write(path, save, overwrite)
 
 
 def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

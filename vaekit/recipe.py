@@ -38,6 +38,8 @@ class Data(_Table):
     """Whether the faces show hair and chin (template W), where an app works on the face alone (template N)."""
     partner: str | None = None
     """The CSV's column that images of one person share, where an app takes two of one person."""
+    other: str | None = None
+    """Other pictures, of which an app takes one beside each, as `source` is written."""
     balance: float = Field(0.0, ge=0, le=0.5)
     """Share of the examples that shall have an image's rarest label; images of rarer ones are met more often."""
     realistic: float = Field(0.0, ge=0, le=1)
@@ -133,11 +135,16 @@ def _override(table: dict, override: str) -> None:
     if not equals:
         raise RecipeError(f"--set {override}: expected key=value")
     *path, last = key.strip().split(".")
+    tables = [table]
     for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
+        found = [t.setdefault(part, {}) for t in tables]
+        # Of a list of tables, such as data, all are changed.
+        tables = [t for value in found for t in (value if isinstance(value, list) else [value])]
+        if not all(isinstance(t, dict) for t in tables):
             raise RecipeError(f"--set {override}: {part} is not a table")
     try:
-        table[last] = tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        table[last] = text
+        value = text
+    for t in tables:
+        t[last] = value

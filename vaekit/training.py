@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from vaekit import images
-from vaekit.data import Batches, Holdout, JoinedSource, open_source
+from vaekit.data import Batches, Holdout, JoinedSource, WithOther, open_source
 from vaekit.distribution import open_place
 from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
@@ -30,6 +30,8 @@ class Task:
     """(model, batch) -> figures by name, one an example: [N]."""
     preview: Callable[[keras.Model, dict], np.ndarray] | None = None
     """(model, batch) -> a sheet, uint8 [H, W, 3]."""
+    complete: Callable[[Recipe], Recipe] | None = None
+    """Takes from the data what a recipe leaves open."""
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -42,13 +44,23 @@ def sources(recipe: Recipe, split: str) -> JoinedSource:
     """Open the recipe's data, one split of it ("train" or "validation")."""
     opened = []
     for data in recipe.data:
-        spec = data.source if ":" in data.source else str(Path(recipe.root) / data.source)
         holdout = Holdout(**data.holdout.model_dump())
         balance = data.balance if split == "train" else 0.0
-        opened.append(
-            open_source(spec, labels=data.labels, split=split, holdout=holdout, balance=balance, partner=data.partner)
+        source = open_source(
+            _spec(recipe, data.source),
+            labels=data.labels,
+            split=split,
+            holdout=holdout,
+            balance=balance,
+            partner=data.partner,
         )
+        other = open_source(_spec(recipe, data.other), split=split, holdout=holdout) if data.other else None
+        opened.append(WithOther(source, other) if other else source)
     return JoinedSource(opened, weights=[data.weight for data in recipe.data])
+
+
+def _spec(recipe: Recipe, source: str) -> str:
+    return source if ":" in source else str(Path(recipe.root) / source)
 
 
 def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None) -> Batches:
@@ -129,6 +141,8 @@ def train(
     done = checkpoints(run)
     if done and not resume:
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
+    if task.complete:
+        recipe = task.complete(recipe)
     if place.chief:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")

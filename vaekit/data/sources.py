@@ -331,6 +331,22 @@ class Subset:
         return self.source[self.indices[index]]
 
 
+class WithOther:
+    """A source whose items know their "other": a function that draws a picture of another source with a generator."""
+
+    def __init__(self, source: Source, other: Source):
+        self.source, self.other = source, other
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return {**self.source[index], "other": self._draw}
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        return self.other[int(rng.integers(len(self.other)))]["image"]
+
+
 class JoinedSource:
     """Several sources; an item also says which it came from ("source", an int).
 

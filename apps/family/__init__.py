@@ -1,0 +1,1 @@
+"""Every model of the family, trained on pictures of any kind."""

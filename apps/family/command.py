@@ -1,0 +1,160 @@
+"""`vaekit sample`, `vaekit reconstruct` and `vaekit morph`: what a trained model of the family can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaekit import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vaekit.models.generative import Generative
+
+Run = Annotated[Path, typer.Argument(help="A run of `vaekit train`.", show_default=False)]
+Sheet = Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")]
+Label = Annotated[
+    int | None,
+    typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
+]
+COLUMNS = 8
+MILLISECONDS = 80
+"""Of a frame of a GIF."""
+
+
+def sample(
+    run: Run,
+    output: Sheet,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=4096, help="How many pictures.")] = 64,
+    label: Label = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the noise.")] = 0,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw new pictures with a trained model, side by side in one file.
+
+    Examples: vaekit sample runs/vae -o samples.png; vaekit sample runs/cvaegan -o threes.png --label 3 -n 16
+    """
+    import keras
+    import numpy as np
+
+    from vaekit import images
+    from vaekit.apps.family.training import sheet
+
+    model = _restored(run)
+    model.seeds.state.assign(keras.random.SeedGenerator(seed).state)
+    with model.averages():
+        drawn = keras.ops.convert_to_numpy(model.sample(count, _labels(model, label, count)))
+    columns = min(COLUMNS, count)
+    blank = np.ones((-count % columns, *drawn.shape[1:]), drawn.dtype)
+    rows = np.concatenate([drawn, blank]).reshape(-1, columns, *drawn.shape[1:])
+    images.write(output, sheet(rows), overwrite=overwrite)
+
+
+def reconstruct(
+    run: Run,
+    inputs: options.Inputs,
+    output: Sheet,
+    label: Label = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Show pictures, and below them what a trained model redraws of them.
+
+    Example: vaekit reconstruct runs/vaegan faces/*.png -o redrawn.png
+    """
+    import keras
+    import numpy as np
+
+    from vaekit import images
+    from vaekit.apps.family.training import sheet
+    from vaekit.batch import find_inputs
+
+    model = _restored(run)
+    pictures = np.stack([_read(model, item.path) for item in find_inputs(inputs, "reconstruct")])
+    labels = _labels(model, label, len(pictures))
+    with model.averages():
+        redrawn = keras.ops.convert_to_numpy(_able(model, "reconstruct")(pictures, labels))
+    images.write(output, sheet(np.stack([pictures, redrawn])), overwrite=overwrite)
+
+
+def morph(
+    first: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    run: Annotated[Path, typer.Option("--run", help="A run of `vaekit train`.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a strip, or a .gif.")],
+    steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
+    label: Label = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Walk through a trained model's latents from one picture to another.
+
+    Examples: vaekit morph a.png b.png --run runs/vae -o strip.png; vaekit morph a.png b.png --run runs/vae -o walk.gif
+    """
+    import keras
+    import numpy as np
+
+    from vaekit import images
+    from vaekit.apps.family.training import sheet
+
+    model = _restored(run)
+    pictures = np.stack([_read(model, path) for path in (first, second)])
+    share = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
+    with model.averages():
+        start, end = keras.ops.convert_to_numpy(_able(model, "encode")(pictures, _labels(model, label, 2)))
+        drawn = keras.ops.convert_to_numpy(
+            model.decode((1.0 - share) * start + share * end, _labels(model, label, steps))
+        )
+    if output.suffix.lower() == ".gif":
+        frames = [sheet(frame[None, None]) for frame in drawn]
+        images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
+    else:
+        images.write(output, sheet(drawn[None]), overwrite=overwrite)
+
+
+def _restored(run: Path) -> Generative:
+    from vaekit.apps import task
+    from vaekit.errors import UserError
+    from vaekit.models.generative import Generative
+    from vaekit.training import restore
+
+    model, recipe, _ = restore(run, task)
+    if not isinstance(model, Generative):
+        raise UserError(f"{run}: a {recipe.app} draws no pictures from latents")
+    return model
+
+
+def _able(model: Generative, what: str):
+    from vaekit.errors import UserError
+    from vaekit.models.generative import Generative
+
+    if type(model).encode is Generative.encode:
+        raise UserError(f"a {type(model).__name__} has no encoder: it can sample alone")
+    return getattr(model, what)
+
+
+def _labels(model: Generative, label: int | None, count: int) -> np.ndarray | None:
+    import numpy as np
+
+    from vaekit.errors import UserError
+
+    if label is None:
+        return None
+    if label >= model.classes:
+        raise UserError(f"--label {label}: the model has {model.classes or 'no'} classes")
+    return np.full(count, label)
+
+
+def _read(model: Generative, path: Path) -> np.ndarray:
+    """[H, W, C] float32 in 0..1, the largest crop at the middle, of the model's size."""
+    import numpy as np
+
+    from vaekit import images
+    from vaekit.data import crop_resize, match_channels, to_unit
+
+    height, width, channels = model.image_shape
+    pixels = images.read(path).pixels
+    pixels = match_channels((pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels, channels)
+    rng = np.random.default_rng(0)
+    return to_unit(crop_resize(pixels, (height, width), rng, rotate=0.0, flip=False, jitter=0.0))

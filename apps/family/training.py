@@ -1,0 +1,160 @@
+"""Training side of the family: pictures as they are, and what each model is told beside them."""
+
+import functools
+import inspect
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from keras import ops
+
+from vaekit.data import DataError, crop_resize, shrink, to_unit
+from vaekit.metrics import psnr
+from vaekit.models import LABELLED, model_class
+from vaekit.models.semi_supervised_gan import UNLABELLED
+from vaekit.recipe import Recipe
+from vaekit.training import Task, sources
+
+LARGEST = 64
+"""Side of the pictures in pixels where neither the recipe nor the data asks for less."""
+SCALE = 4
+"""How many times SRGAN enlarges."""
+
+
+def task(name: str) -> Task:
+    """The training side of a model of the family."""
+    tell = TOLD.get(name, _label if name in LABELLED else lambda item, image, rng: {})
+    return Task(
+        model_class(name),
+        functools.partial(_example, tell),
+        _measure,
+        _preview,
+        functools.partial(_complete, name),
+    )
+
+
+def _example(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
+    """An "image" [H, W, C] float32 in 0..1, the largest crop at the middle, and what else the model is told."""
+    image = item["image"] if item["image"].shape[:2] == shape else _fitted(item["image"], shape, rng)
+    image = to_unit(image)
+    return {"image": image, **tell(item, image, rng)}
+
+
+def _fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    return crop_resize(image, shape, rng, rotate=0.0, flip=False, jitter=0.0)
+
+
+def _label(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    if "label" not in item:
+        raise DataError("pictures without labels: name a column of the CSV, --set data.labels=COLUMN")
+    return {"label": np.asarray(item["label"])}
+
+
+def _label_or_none(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    return {"label": np.asarray(item.get("label", UNLABELLED), np.int32)}
+
+
+def _partner(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    if "partner" not in item:
+        raise DataError("pictures without partners: name the column of people, --set data.partner=COLUMN")
+    partner = to_unit(_fitted(item["partner"](rng), image.shape[:2], rng))
+    return {**_label(item, image, rng), "partner": partner}
+
+
+def _small(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    return {"small": shrink(image, SCALE, rng)}
+
+
+def _grey(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    """Colouring: what is to be translated is the picture's own luma."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image[..., 0]
+    return {"condition": np.repeat(grey[..., None], 3, axis=2)}
+
+
+def _other(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    if "other" not in item:
+        raise DataError("nothing to translate to: name the other pictures, --set data.other=FOLDER")
+    return {"other": to_unit(_fitted(item["other"](rng), image.shape[:2], rng))}
+
+
+TOLD = {
+    "semi_supervised_gan": _label_or_none,
+    "siamese": _partner,
+    "srgan": _small,
+    "pix2pix": _grey,
+    "cyclegan": _other,
+}
+"""(item, image, generator) -> what else is in an example, where that is not nothing or a label."""
+
+
+def _complete(name: str, recipe: Recipe) -> Recipe:
+    """Take from the data what the recipe leaves open: size, channels, number of classes."""
+    takes = inspect.signature(model_class(name)).parameters
+    source = sources(recipe, "train")
+    height, width, channels = source[0]["image"].shape
+    size = recipe.train.image_size
+    if "image_size" not in recipe.train.model_fields_set:
+        size = (height, width) if max(height, width) <= LARGEST else (LARGEST, LARGEST)
+    found = {"image_shape": (*size, channels), "channels": channels}
+    if name in LABELLED:
+        found["classes"] = found["identities"] = _classes(source)
+    model = {key: value for key, value in found.items() if key in takes} | recipe.model
+    train = recipe.train.model_copy(update={"image_size": size})
+    return recipe.model_copy(update={"model": model, "train": train})
+
+
+def _classes(source) -> int:
+    """How many classes, or attributes, the labels are of."""
+    counts = [0]
+    for part in source.sources:
+        labels = getattr(getattr(part, "source", part), "labels", None)
+        if labels is not None:
+            labels = np.asarray(labels)
+            counts.append(int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1])
+    if not max(counts):
+        raise DataError("pictures without labels: name a column of the CSV, --set data.labels=COLUMN, or model.classes")
+    return max(counts)
+
+
+def _measure(model, batch: dict) -> dict[str, np.ndarray]:
+    """PSNR of reconstructions in dB, [N], where the model has an encoder."""
+    try:
+        redrawn = ops.convert_to_numpy(_reconstructed(model, batch))
+    except (AttributeError, NotImplementedError):
+        return {}
+    return {"psnr": np.array([psnr(a, b) for a, b in zip(batch["image"], redrawn.clip(0, 1), strict=True)])}
+
+
+def _reconstructed(model, batch: dict):
+    return model.reconstruct(ops.convert_to_tensor(batch["image"]), *([batch["label"]] if model.classes else []))
+
+
+def _preview(model, batch: dict) -> np.ndarray:
+    """Rows of eight: pictures, what the model redraws of them, and samples; uint8."""
+    few = {key: value[:8] for key, value in batch.items()}
+    rows = [few["image"]]
+    for draw in (lambda: _reconstructed(model, few), lambda: model.sample(16), lambda: _translated(model, few)):
+        try:
+            drawn = ops.convert_to_numpy(draw())
+        except (AttributeError, NotImplementedError):
+            continue
+        rows += [drawn[:8], drawn[8:]] if len(drawn) > 8 else [drawn]
+    return sheet(np.stack([row for row in rows if len(row) == len(rows[0])]))
+
+
+def _translated(model, batch: dict):
+    """What a model makes of pictures that is no reconstruction of them."""
+    if "small" in batch:
+        return model.enlarge(batch["small"])
+    if "condition" in batch:
+        return model.translate(ops.convert_to_tensor(batch["condition"]))
+    if "other" in batch:
+        return model.to_y(ops.convert_to_tensor(batch["image"]))
+    raise NotImplementedError
+
+
+def sheet(rows: np.ndarray) -> np.ndarray:
+    """Pictures [R, N, H, W, C] in 0..1 as one, uint8 [R H, N W, 3]."""
+    rows = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+    pixels = np.rint(255.0 * rows.clip(0.0, 1.0)).astype(np.uint8)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

@@ -1,0 +1,151 @@
+"""Every model of the family is trained, and used, from the command line and on anyone's pictures."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from vaekit import images
+from vaekit.apps import implied, recipe_path, task
+from vaekit.data import DataError
+from vaekit.models import FAMILY, LABELLED, model_class
+from vaekit.recipe import load_recipe
+from vaekit.training import batches, build
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twelve pictures, 32x16 of three people, listed in a CSV, and four others."""
+    base = tmp_path_factory.mktemp("family")
+    rng = np.random.default_rng(0)
+    for name, count in (("faces", 12), ("others", 4)):
+        (base / name).mkdir()
+        for number in range(count):
+            images.write(base / name / f"{number}.png", rng.integers(0, 255, (32, 16, 3), np.uint8))
+    with (base / "faces.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "person", "glasses", "hat"])
+        rows.writerows([f"{n}.png", f"p{n % 3}", n % 2, int(n > 6)] for n in range(12))
+    return base
+
+
+def recipe(name, folder, *changes):
+    model = ["model.base=4"] if name not in ("siamese", "pix2pix", "cyclegan") else ["model.widths=[4, 8]"]
+    every = ["train.batch_size=4", "train.epochs=1", "train.steps_per_epoch=2", "data.holdout.every=12"]
+    return load_recipe(recipe_path(name), [*implied(name), *model, *every, *changes], [str(folder / "faces")])
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_model_takes_its_shape_and_classes_from_the_data(name, folder):
+    told = {"siamese": ["data.partner=person"], "cyclegan": [f"data.other={folder / 'others'}"]}
+    labels = ["data.labels=person"] if name in LABELLED else []
+    trained = task(name)
+    loaded = trained.complete(recipe(name, folder, *labels, *told.get(name, [])))
+    model = build(loaded, trained)
+    assert isinstance(model, model_class(name))
+    shape = getattr(model, "image_shape", (32, 16, 3))
+    assert shape == (32, 16, 3)
+    if name in LABELLED and hasattr(model, "classes"):
+        assert model.classes == 3
+    batch = batches(loaded, trained, "train")[0]
+    assert batch["image"].shape == (4, 32, 16, 3)
+    losses, _ = model.objective({key: keras.ops.convert_to_tensor(value) for key, value in batch.items()})
+    assert all(np.isfinite(float(loss)) for loss in losses.values())
+    assert trained.preview(model, batch).dtype == np.uint8
+    assert all(len(values) == 4 for values in trained.measure(model, batch).values())
+
+
+def test_attributes_are_a_condition_too(folder):
+    loaded = task("cvae").complete(recipe("cvae", folder, "data.labels=['glasses', 'hat']"))
+    assert loaded.model["classes"] == 2
+    assert batches(loaded, task("cvae"), "train")[0]["label"].shape == (4, 2)
+
+
+def test_what_the_recipe_says_goes_before_what_the_data_says(folder):
+    said = ["data.labels=person", "train.image_size=[8, 8]", "model.classes=7"]
+    loaded = task("cgan").complete(recipe("cgan", folder, *said))
+    assert (loaded.model["image_shape"], loaded.model["classes"]) == ((8, 8, 3), 7)
+    assert batches(loaded, task("cgan"), "train")[0]["image"].shape == (4, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "match"),
+    [
+        ("cvae", [], "without labels"),
+        ("siamese", ["data.labels=person"], "without partners"),
+        ("cyclegan", [], "nothing to translate"),
+    ],
+)
+def test_what_is_missing_is_told(name, changes, match, folder):
+    with pytest.raises(DataError, match=match):
+        batches(task(name).complete(recipe(name, folder, *changes)), task(name), "train")[0]
+
+
+def test_the_others_are_drawn_from_their_own_folder(folder):
+    loaded = task("cyclegan").complete(recipe("cyclegan", folder, f"data.other={folder / 'others'}"))
+    others = [images.read(path).pixels / 255 for path in (folder / "others").iterdir()]
+    for drawn in batches(loaded, task("cyclegan"), "train")[0]["other"]:
+        assert any(np.allclose(drawn, other, atol=1e-6) for other in others)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A run of a conditional model on pictures of 12x12, and two of them."""
+    base = tmp_path_factory.mktemp("digits")
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 255, (24, 12, 12), np.uint8), rng.integers(0, 3, 24)
+    np.savez(base / "digits.npz", x_train=x, y_train=y)
+    for number in range(2):
+        images.write(base / f"{number}.png", cv2.cvtColor(x[number], cv2.COLOR_GRAY2RGB))
+    settings = ["model.base=4", "model.latent_dim=3", "train.epochs=1", "train.steps_per_epoch=1", "train.batch_size=8"]
+    done = run(
+        base, "train", "cvae", "--data", "digits.npz", "--out", "run", *(a for s in settings for a in ("--set", s))
+    )
+    assert done.returncode == 0, done.stderr
+    return base
+
+
+def run(folder, *arguments):
+    command = [sys.executable, "-m", "vaekit", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "COLUMNS": "200"}, check=False, capture_output=True, encoding="utf-8"
+    )
+
+
+def shape(path):
+    return images.read(path).pixels.shape
+
+
+def test_a_trained_model_samples(digits):
+    assert run(digits, "sample", "run", "-o", "all.png", "-n", 10).returncode == 0
+    assert shape(digits / "all.png") == (2 * 12, 8 * 12, 3)
+    assert run(digits, "sample", "run", "-o", "twos.png", "-n", 3, "--label", 2).returncode == 0
+    assert shape(digits / "twos.png") == (12, 3 * 12, 3)
+    done = run(digits, "sample", "run", "-o", "nines.png", "--label", 9)
+    assert (done.returncode, "3 classes" in done.stderr) == (2, True)
+    for name, seed in (("again", 0), ("other", 1)):
+        assert run(digits, "sample", "run", "-o", f"{name}.png", "-n", 10, "--seed", seed).returncode == 0
+    pixels, again, other = (images.read(digits / f"{name}.png").pixels for name in ("all", "again", "other"))
+    np.testing.assert_array_equal(pixels, again)
+    assert np.any(pixels != other)
+
+
+def test_a_trained_model_reconstructs_and_morphs(digits):
+    done = run(digits, "reconstruct", "run", "0.png", "1.png", "-o", "redrawn.png", "--label", 1)
+    assert done.returncode == 0, done.stderr
+    assert shape(digits / "redrawn.png") == (2 * 12, 2 * 12, 3)
+    for name in ("strip.png", "walk.gif"):
+        done = run(digits, "morph", "0.png", "1.png", "--run", "run", "-o", name, "--steps", 5, "--label", 1)
+        assert done.returncode == 0, done.stderr
+    assert shape(digits / "strip.png") == (12, 5 * 12, 3)
+    from PIL import Image
+
+    with Image.open(digits / "walk.gif") as walk:
+        assert (walk.size, walk.n_frames, walk.info["duration"]) == ((12, 12), 8, 80)  # there and back
+    again = run(digits, "morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
+    assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (2, True, False)
