@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Generative, given
 from vaekit.networks.convolutional import decoder, discriminator
 
 
@@ -47,7 +47,7 @@ class ACGAN(Generative):
     # === Use ===
     def decode(self, z, labels=None):
         """G(z, c): images [N, H, W, C] in 0..1."""
-        return self.generator([z, self.condition(labels)], training=False)
+        return self.generator(given(z, self.condition(labels)), training=False)
 
     def classify(self, images):
         """Logits [N, classes] of images [N, H, W, C] in 0..1."""

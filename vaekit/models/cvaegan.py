@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Generative, given
 from vaekit.networks.centers import MovingCenters
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
 
@@ -131,11 +131,11 @@ class CVAEGAN(Generative):
     # === Use ===
     def encode(self, images, labels=None):
         """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder([images, self.condition(labels)], training=False)[0]
+        return self.encoder(given(images, self.condition(labels)), training=False)[0]
 
     def decode(self, z, labels=None):
         """G(z, c): images [N, H, W, C] in 0..1."""
-        return self.generator([z, self.condition(labels)], training=False)
+        return self.generator(given(z, self.condition(labels)), training=False)
 
     def repair(self, images, masks, labels, iterations: int = 10):
         """Repair damaged images: z = E(x, c), x' = G(z, c), x <- M x' + (1 - M) x, repeated (section 4.4).

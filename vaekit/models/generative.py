@@ -7,7 +7,7 @@ from vaekit.game import AdversarialModel
 
 def given(x, condition):
     """x | c, as a network takes them: [x, c], or x alone where there is no condition."""
-    return x if condition is None else [x, condition]
+    return x if condition is None else [ops.convert_to_tensor(x), condition]
 
 
 class Generative(AdversarialModel):
