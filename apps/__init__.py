@@ -5,9 +5,9 @@ from pathlib import Path
 
 from vaekit.models import FAMILY
 
-NAMES = ("inpaint", "superres", "edit")
+NAMES = ("inpaint", "superres", "edit", "frontalize")
 """Apps that edit images: verbs of the command line."""
-TASKS = (*NAMES, "embed", "frontalize", "recognise", "upscale")
+TASKS = (*NAMES, "embed", "recognise", "upscale")
 """What can be trained, beside the family."""
 
 

@@ -18,6 +18,7 @@ import keras, numpy as np
 from vaekit.apps import exportable
 from vaekit.apps.inpaint.training import Inpainter
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
+from vaekit.models.face_ipgan import FaceIPGAN
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import export
 keras.utils.set_random_seed(3)
@@ -27,11 +28,16 @@ models = {
     "edit": AttributeCVAEGAN(
         ["smiling", "dark", "fair"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8, 8)
     ),
+    "frontalize": FaceIPGAN(
+        (32, 32, 3), attribute_dim=4, identity_dim=6, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4, 8),
+        decoder_widths=(8, 8),
+    ),
 }
 networks = {
     "inpaint": lambda model: [model.generator],
     "superres": lambda model: [model.generator, model.upscaler],
     "edit": lambda model: [model.encoder, model.generator],
+    "frontalize": lambda model: [model.encoder, model.generator],
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
@@ -39,6 +45,8 @@ for name, model in models.items():
     for variable in (v for network in networks[name](model) for v in network.variables):
         if variable.ndim > 1:
             variable.assign(rng.normal(0, 0.05 if name == "superres" else 0.2, variable.shape))
+    if name == "frontalize":
+        model.poses.centers.assign(rng.normal(size=(3, 4)))
     card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
     export(exportable(name)(model, card), name, Path(sys.argv[1]))
 """

@@ -10,6 +10,7 @@ from vaekit import options
 from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
 from vaekit.apps.edit.fitting import fit
 from vaekit.apps.family.command import morph, reconstruct, sample
+from vaekit.apps.frontalize.command import transfer
 from vaekit.errors import UserError
 from vaekit.serving.command import serve
 
@@ -147,7 +148,7 @@ def models(
 for name in NAMES:
     app.command(name)(command(name))
 
-for verb in (sample, reconstruct, morph, serve):
+for verb in (transfer, morph, sample, reconstruct, serve):
     app.command()(verb)
 
 direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")

@@ -351,6 +351,28 @@ def paste(image: np.ndarray, difference: np.ndarray, matrix: np.ndarray, weight:
     return result
 
 
+def overlay(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Put a crop into a photo, in the place of what is there: detail of the old face would show through the new one.
+
+    Args:
+        image: [H, W, 3] or [H, W, 4], uint8 or uint16.
+        crop: [s, s, 3] float32 in 0..1.
+        matrix: from alignment.
+
+    Returns:
+        A changed copy; beyond the crop's oval its pixels are the photo's bit for bit, and so is all alpha.
+    """
+    result = image.copy()
+    rows, columns = _seen(matrix, len(crop), image.shape)
+    part = result[rows, columns, :3]
+    back, size = cv2.invertAffineTransform(_within(matrix, rows, columns)), part.shape[1::-1]
+    most = np.iinfo(image.dtype).max
+    new = most * _moved(crop, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE).clip(0.0, 1.0)
+    weight = _moved(oval(len(crop)), back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[..., None]
+    part[:] = np.rint(part + weight * (new - part)).clip(0, most)
+    return result
+
+
 def oval(side: int) -> np.ndarray:
     """A weight for `paste`: [side, side] float32, 1 on face and hair, from there smoothly down to 0 at the rim.
 

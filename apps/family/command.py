@@ -82,35 +82,61 @@ def reconstruct(
 def morph(
     first: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
-    run: Annotated[Path, typer.Option("--run", help="A run of `vaekit train`.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a strip, or a .gif.")],
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="A run of `vaekit train`; without it, faces are morphed by the bundle frontalize."),
+    ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
+    face_model: options.FaceModel = None,
+    aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Walk through a trained model's latents from one picture to another.
+    """Walk from one picture to another: through a trained model's latents, or a face's pose, light and expression.
 
-    Examples: vaekit morph a.png b.png --run runs/vae -o strip.png; vaekit morph a.png b.png --run runs/vae -o walk.gif
+    Of two photos of faces, the person is the first one's all the way; of a run, all changes.
+
+    Examples:
+
+      vaekit morph left.jpg right.jpg -o turning.gif
+
+      vaekit morph a.png b.png --run runs/vae -o strip.png
     """
-    import keras
     import numpy as np
 
     from vaekit import images
+
+    shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
+    if run is None:
+        from vaekit.apps.frontalize.command import finding
+        from vaekit.apps.frontalize.editor import Editor
+
+        editor, find = Editor(), finding("largest", face_model, aligned)
+        start, end = (images.read(path).pixels for path in (first, second))
+        frames = editor.morph(_eight_bit(start), _eight_bit(end), shares.tolist(), find(start), find(end))
+    else:
+        frames = _walk(run, (first, second), shares, label)
+    if output.suffix.lower() == ".gif":
+        images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
+    else:
+        images.write(output, np.concatenate(frames, axis=1), overwrite=overwrite)
+
+
+def _walk(run: Path, paths: tuple[Path, Path], shares: np.ndarray, label: int | None) -> list[np.ndarray]:
+    """What a run's model decodes on the line between the latents of two pictures, uint8 [H, W, 3] each."""
+    import keras
+    import numpy as np
+
     from vaekit.apps.family.training import sheet
 
     model = _restored(run)
-    pictures = np.stack([_read(model, path) for path in (first, second)])
-    share = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
+    pictures = np.stack([_read(model, path) for path in paths])
     with model.averages():
         start, end = keras.ops.convert_to_numpy(_able(model, "encode")(pictures, _labels(model, label, 2)))
-        drawn = keras.ops.convert_to_numpy(
-            model.decode((1.0 - share) * start + share * end, _labels(model, label, steps))
-        )
-    if output.suffix.lower() == ".gif":
-        frames = [sheet(frame[None, None]) for frame in drawn]
-        images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
-    else:
-        images.write(output, sheet(drawn[None]), overwrite=overwrite)
+        latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
+        drawn = keras.ops.convert_to_numpy(model.decode(latents, _labels(model, label, len(shares))))
+    return [sheet(frame[None, None]) for frame in drawn]
 
 
 def _restored(run: Path) -> Generative:
@@ -155,6 +181,10 @@ def _read(model: Generative, path: Path) -> np.ndarray:
 
     height, width, channels = model.image_shape
     pixels = images.read(path).pixels
-    pixels = match_channels((pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels, channels)
+    pixels = match_channels(_eight_bit(pixels), channels)
     rng = np.random.default_rng(0)
     return to_unit(crop_resize(pixels, (height, width), rng, rotate=0.0, flip=False, jitter=0.0))
+
+
+def _eight_bit(pixels: np.ndarray) -> np.ndarray:
+    return (pixels >> 8).astype("uint8") if pixels.dtype == "uint16" else pixels

@@ -1,0 +1,64 @@
+"""What of a trained FaceIPGAN goes into a bundle."""
+
+import tensorflow as tf
+
+from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+from vaekit.models.face_ipgan import FaceIPGAN
+
+LARGEST = 4096
+"""Longest side that `serving_default` takes."""
+
+
+def exportable(model: FaceIPGAN, card: dict) -> Exportable:
+    """Signatures `tensor` (the bare networks) and `serving_default` (files in, PNG out).
+
+    All take aligned faces in template N: a server finds none.
+    """
+    weights = HalfWeights([model.embedder, model.encoder, model.generator, model.poses])
+    height, width, channels = model.image_shape
+    face = tf.TensorSpec((None, height, width, channels), tf.float32)
+    number = tf.TensorSpec((None,), tf.float32)
+    inputs = {"image": face, "shown": face, "shown_too": face, "share": number, "turn": number}
+
+    @tf.function(input_signature=list(inputs.values()))
+    def tensor(image, shown, shown_too, share, turn):
+        """Who image shows, as between shown (share 0) and shown_too (share 1), turned to the front by `turn`."""
+        with weights.worn():
+            first, second = model.encode(shown), model.encode(shown_too)
+            attributes = first + share[:, None] * (second - first)
+            attributes += turn[:, None] * (model.to_front(attributes) - attributes)
+            return model.decode(model.identify(image), attributes)
+
+    def one(arguments):
+        image_bytes, shown_bytes, turn = arguments
+
+        def face_of(data):
+            image = decode_image(data, channels)
+            size = tf.shape(image)[:2]
+            check = tf.debugging.assert_less_equal(tf.reduce_max(size), LARGEST, f"image larger than {LARGEST} pixels")
+            with tf.control_dependencies([check]):
+                side = tf.reduce_min(size)
+            top, left = tf.unstack((size - side) // 2)
+            return tf.image.resize(image[top : top + side, left : left + side][None], (height, width), "area")
+
+        image, shown = face_of(image_bytes), face_of(shown_bytes)
+        return encode_image(tensor(image, shown, shown, tf.zeros(1), turn[None])[0])
+
+    def serving(image_bytes, shown_bytes, turn):
+        spec = tf.TensorSpec((), tf.string)
+        return {"image_bytes": tf.map_fn(one, (image_bytes, shown_bytes, turn), fn_output_signature=spec)}
+
+    grey = encode_image(tf.fill((height, width, 3), 0.5))[None]
+    return Exportable(
+        weights=weights,
+        inputs={"tensor": inputs},
+        tensors={"tensor": tensor},
+        serving_inputs={
+            "image_bytes": tf.TensorSpec((None,), tf.string),
+            "shown_bytes": tf.TensorSpec((None,), tf.string),
+            "turn": tf.TensorSpec((None,), tf.float32),
+        },
+        serving=serving,
+        warmup={"image_bytes": grey, "shown_bytes": grey, "turn": tf.ones(1)},
+        card={**card, "side": height},
+    )
