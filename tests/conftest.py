@@ -37,7 +37,7 @@ networks = {
     "inpaint": lambda model: [model.generator],
     "superres": lambda model: [model.generator, model.upscaler],
     "edit": lambda model: [model.encoder, model.generator],
-    "frontalize": lambda model: [model.encoder, model.generator],
+    "frontalize": lambda model: [model.encoder, model.generator, model.turner],
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
@@ -45,8 +45,6 @@ for name, model in models.items():
     for variable in (v for network in networks[name](model) for v in network.variables):
         if variable.ndim > 1:
             variable.assign(rng.normal(0, 0.05 if name == "superres" else 0.2, variable.shape))
-    if name == "frontalize":
-        model.poses.centers.assign(rng.normal(size=(3, 4)))
     card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
     export(exportable(name)(model, card), name, Path(sys.argv[1]))
 """

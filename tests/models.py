@@ -140,7 +140,11 @@ TABLE = [
             decoder_widths=(8, 8),
         ),
         shapes=((32, 32, 1), (16, 16, 3)),
-        extras={"partner": lambda rng, image: image[::-1], "pose": _label},
+        extras={
+            "partner": lambda rng, image: image[::-1],
+            "front": lambda rng, image: image[:, :, ::-1],
+            "fronted": lambda rng, image: (np.arange(len(image)) % 2).astype("float32"),
+        },
     ),
     Row(
         "recogniser",

@@ -1,9 +1,12 @@
 """Sources, holes and batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vaekit import images
+from vaekit.apps.frontalize import training as frontalize
 from vaekit.apps.inpaint.training import TASK
 from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source, shrink
 from vaekit.data.rendered import Identity, Look, RenderedFaces, render
@@ -291,3 +294,45 @@ def test_a_partner_is_another_image_of_the_same_person(tmp_path):
     np.testing.assert_array_equal(source[0]["partner"](rng), source[0]["image"])
     with pytest.raises(DataError, match="no column who"):
         open_source(str(folder), partner="who")
+
+
+def test_a_partner_with_a_label_has_that_label_or_there_is_none(tmp_path):
+    folder = tmp_path / "people"
+    folder.mkdir()
+    rows = ["file,identity,pose"]
+    for number, pose in enumerate(("frontal", "profile", "frontal", "profile", "profile")):
+        images.write(folder / f"{number}.png", np.full((4, 4, 3), 10 * number, np.uint8))
+        rows.append(f"{number}.png,{number // 3},{pose}")
+    (tmp_path / "people.csv").write_text("\n".join(rows))
+    source = open_source(str(folder), labels="pose", partner="identity")
+    rng = np.random.default_rng(0)
+    assert {int(source[1]["partner"](rng, 0)[0, 0, 0]) for _ in range(20)} == {0, 20}
+    assert source[3]["partner"](rng, 0) is None
+    assert int(source[3]["partner"](rng, 1)[0, 0, 0]) == 40
+
+
+def test_a_drawn_partner_with_a_label_is_the_same_face_from_the_front():
+    source = RenderedFaces(20, 32)
+    look = replace(source.look(7), yaw=0.0)
+    front = source[7]["partner"](np.random.default_rng(0), 0)
+    np.testing.assert_array_equal(front, render(source.identity(7 % source.people), look, 32))
+
+
+def test_the_front_of_an_example_is_told_where_it_is_known():
+    """Of a drawn face, mirrored as the face is: its light falls from the same side."""
+    source = RenderedFaces(20, 64)
+    data = Data(source="rendered:20")
+    for index in range(6):
+        example = frontalize.example(source[index], data, (64, 64), np.random.default_rng(index))
+        assert example["fronted"] == 1
+        sides = [
+            picture[20:50, :32].mean() - picture[20:50, 32:].mean() for picture in (example["image"], example["front"])
+        ]
+        light = source[index]["light"]
+        if abs(light) > 0.5:
+            assert np.sign(sides[0]) == np.sign(sides[1])
+    item = {**source[0]}
+    del item["yaw"]
+    unknown = frontalize.example(item, data, (64, 64), np.random.default_rng(0))
+    assert unknown["fronted"] == 0
+    np.testing.assert_array_equal(unknown["front"], unknown["image"])

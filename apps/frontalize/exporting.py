@@ -14,7 +14,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
 
     All take aligned faces in template N: a server finds none.
     """
-    weights = HalfWeights([model.embedder, model.encoder, model.generator, model.poses])
+    weights = HalfWeights([model.embedder, model.encoder, model.generator, model.turner])
     height, width, channels = model.image_shape
     face = tf.TensorSpec((None, height, width, channels), tf.float32)
     number = tf.TensorSpec((None,), tf.float32)

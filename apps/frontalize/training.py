@@ -5,33 +5,39 @@ from keras import ops
 
 from vaekit import faces
 from vaekit.data import DataError, crop_resize, to_unit
-from vaekit.models.face_ipgan import FRONTAL, PROFILE, UNKNOWN, FaceIPGAN
+from vaekit.models.face_ipgan import FaceIPGAN
 from vaekit.training import Task
+
+FRONTAL, PROFILE = range(2)
+"""Of the labels, which are words numbered in their order."""
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A face "image" [H, W, 3] float32 in 0..1 in template N, its "pose", and its "partner" of the same person.
+    """A face "image" [H, W, 3] float32 in 0..1 in template N, its "partner" of the same person, and its "front".
 
-    Labels are FRONTAL or PROFILE, as words in alphabetical order are numbered; where there are none and no "yaw", the
-    pose is unknown.
+    The front is the same person's frontal picture where the image is labelled PROFILE, the same face turned where it
+    is drawn, and the image itself where it is labelled FRONTAL; elsewhere nobody knows, and "fronted" is 0.
     """
     if "partner" not in item:
         raise DataError("faces without partners: name the column of people as the data's partner")
+    mirrored = rng.random() < 0.5
 
-    def prepared(image: np.ndarray) -> np.ndarray:
+    def prepared(image: np.ndarray, mirrored: bool) -> np.ndarray:
         image = faces.narrowed(image) if data.wide else image
-        return to_unit(crop_resize(image, shape, rng, zoom=data.zoom or (0.97, 1.03), rotate=2.0)).astype(np.float32)
+        image = crop_resize(image, shape, rng, zoom=data.zoom or (0.97, 1.03), rotate=2.0, flip=False)
+        return to_unit(image[:, ::-1] if mirrored else image).astype(np.float32)
 
-    pose = item["label"] if data.labels else _pose_of(item["yaw"]) if "yaw" in item else UNKNOWN
+    image = prepared(item["image"], mirrored)
+    front = None
+    if "yaw" in item or (data.labels and item["label"] == PROFILE):
+        front = item["partner"](rng, FRONTAL)
+    known = front is not None or bool(data.labels and item["label"] == FRONTAL)
     return {
-        "image": prepared(item["image"]),
-        "partner": prepared(item["partner"](rng)),
-        "pose": np.asarray(pose, np.int32),
+        "image": image,
+        "partner": prepared(item["partner"](rng), rng.random() < 0.5),
+        "front": image if front is None else prepared(front, mirrored),
+        "fronted": np.asarray(known, np.float32),
     }
-
-
-def _pose_of(yaw: float) -> int:
-    return FRONTAL if abs(yaw) < 8 else PROFILE if abs(yaw) > 35 else UNKNOWN
 
 
 def measure(model: FaceIPGAN, batch: dict) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ A head is an ellipsoid turned by its yaw; eyes, brows, nose and mouth lie on its
 in parallel. So the same person can be drawn from the front, which no photo of a profile can tell.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -179,6 +179,8 @@ class _Canvas:
 class RenderedFaces:
     """A source of `count` faces of count / 10 people (at least 2), each drawn with its own look.
 
+    A partner with a label, whichever, is the same face from the front.
+
     Items hold "image" [side, side, 3] uint8, "label" (the person), "yaw", "smile", "light", and their "partner".
     """
 
@@ -205,7 +207,7 @@ class RenderedFaces:
         who = self.identity(person)
         facts = {"label": person, "yaw": look.yaw, "smile": look.smile, "light": look.light}
 
-        def partner(rng: np.random.Generator) -> np.ndarray:
-            return render(who, Look.draw(rng), self.side)
+        def partner(rng: np.random.Generator, label: int | None = None) -> np.ndarray:
+            return render(who, Look.draw(rng) if label is None else replace(look, yaw=0.0), self.side)
 
         return {"image": render(who, look, self.side), "partner": partner, **facts}

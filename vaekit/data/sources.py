@@ -30,7 +30,8 @@ class DataError(UserError, ValueError):
 class Source(Protocol):
     """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K]).
 
-    An item may know its "partner": a function that draws another image of the same person with a generator.
+    An item may know its "partner": a function that draws another image of the same person with a generator, and, with
+    a label too, one that has that label.
     """
 
     def __len__(self) -> int:
@@ -175,18 +176,23 @@ class FolderSource:
             return item
         raise DataError(f"{self.folder}: every image is damaged")
 
-    def _partner(self, place: int, rng: np.random.Generator) -> np.ndarray:
-        """Another image of the same group, or the same one where there is no other that can be read."""
+    def _partner(self, place: int, rng: np.random.Generator, label: int | None = None) -> np.ndarray | None:
+        """Another image of the same group, or the same one where there is no other that can be read.
+
+        With `label` it is one that has it, or None where there is none.
+        """
         others = [p for p in self.groups[self.group_of[place]] if p != place and self.files[p] not in self.damaged]
+        if label is not None:
+            others = [p for p in others if self.labels[p] == label]
         if not others:
-            return self._pixels(place)
+            return self._pixels(place) if label is None else None
         other = others[rng.integers(len(others))]
         try:
             return self._pixels(other)
         except (images.ImageError, OSError) as error:
             self.damaged[self.files[other]] = str(error)
             log.warning("skipped: %s", error)
-            return self._partner(place, rng)
+            return self._partner(place, rng, label)
 
     def _pixels(self, place: int) -> np.ndarray:
         """[H, W, 3] uint8, not to be written to: decoded once, while there is room to keep it."""

@@ -5,10 +5,9 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.game import AdversarialModel
-from vaekit.networks.centers import MovingCenters
+from vaekit.networks.blocks import perceptron
 from vaekit.networks.convolutional import embedder, picture_encoder, projected_discriminator, styled_decoder
 
-FRONTAL, PROFILE, UNKNOWN = range(3)
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
 
@@ -21,8 +20,11 @@ class FaceIPGAN(AdversarialModel):
     embed). L_I and L_C fall away with it, and L_GC is the cosine distance of its embeddings. L_GR asks for x_a where
     x_s shows the same person, be it in another picture: the paper has only the same picture.
 
+    A further player, front, learns what A(x) would be from the front: of people who were photographed both ways, the
+    code of the frontal picture, as far as the turned one's tells it. It moves nothing but itself.
+
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
-    "pose" [N], FRONTAL, PROFILE or UNKNOWN of the image: the mean codes of both poses tell what in A(x) is the turn.
+    "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
     Of every four rows the first is its own x_a, the second's partner is; with `mixed`, the others' x_a are each
     other's partners.
 
@@ -42,7 +44,7 @@ class FaceIPGAN(AdversarialModel):
     """
 
     terms = ("kl", "pixel", "feature", "identity", "adversarial")
-    averaged = ("attributes", "generator")
+    averaged = ("attributes", "generator", "front")
 
     def __init__(
         self,
@@ -74,26 +76,26 @@ class FaceIPGAN(AdversarialModel):
         self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1
-        self.poses = MovingCenters(3, momentum=0.99)
-        self.poses.build((None, attribute_dim))
+        self.turner = perceptron(attribute_dim, attribute_dim, depth=2, name="turner")
         self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
         self.set_players(
-            {"attributes": [self.encoder], "generator": [self.generator], "discriminator": [self.discriminator]}
+            {
+                "attributes": [self.encoder],
+                "generator": [self.generator],
+                "front": [self.turner],
+                "discriminator": [self.discriminator],
+            }
         )
         self.freeze("embedder", [self.embedder])
 
     # === Objective ===
     def objective(self, batch, training=True):
-        """L_KL + L_GR; L_GR + L_GC + the adversarial loss; L_D."""
+        """L_KL + L_GR; L_GR + L_GC + the adversarial loss; the distance to frontal codes; L_D."""
         x_s = batch["image"]
         x_a, same = self.pair(x_s, batch["partner"])
         who = self.look(x_s)["embedding"]
         mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
-        if training:
-            own = ops.arange(ops.shape(x_s)[0]) % 4 == 0
-            pose = ops.where(own, ops.cast(batch["pose"], "int32"), UNKNOWN)
-            self.poses(ops.stop_gradient(mean), ops.one_hot(pose, 3, dtype="float32"))
         x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
@@ -104,6 +106,9 @@ class FaceIPGAN(AdversarialModel):
         l_gr = self.pixel * l_pixel + self.feature * l_feature
         # L_GC
         l_identity = losses.cosine_distance(who, seen["embedding"])
+        # what A(x) would be from the front
+        turned, front = (ops.stop_gradient(self.encode(batch[key])) for key in ("image", "front"))
+        l_front = losses.half_squared_distance(self.to_front(turned), front, batch["fronted"])
         # L_D
         real, fake = (
             self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
@@ -115,6 +120,7 @@ class FaceIPGAN(AdversarialModel):
             {
                 "attributes": self.kl * l_kl + l_gr,
                 "generator": l_gr + self.identity * l_identity + self.adversarial * l_fool,
+                "front": l_front,
                 "discriminator": l_d,
             },
             {"kl": l_kl, "pixel": l_pixel, "feature": l_feature, "identity": l_identity, "adversarial": l_fool},
@@ -158,10 +164,9 @@ class FaceIPGAN(AdversarialModel):
         return self.generator(codes, training=training)
 
     def to_front(self, attributes):
-        """A(x), moved along the line between the mean codes of both poses to where frontal faces are; [N, D]."""
-        frontal, profile = (self.poses.centers[pose] for pose in (FRONTAL, PROFILE))
-        line = (frontal - profile) / ops.maximum(ops.norm(frontal - profile), 1e-6)
-        return attributes + ops.matmul(frontal[None] - attributes, line[:, None]) * line
+        """A(x) as it would be from the front, [N, attribute_dim]."""
+        attributes = ops.cast(attributes, "float32")
+        return attributes + self.turner(attributes)
 
     def frontalize(self, images):
         """The same people in the same light, from the front."""

@@ -1,0 +1,155 @@
+"""Faces turned to the front: drawn ones against the truth, photographed ones against the person's own frontal photos.
+
+    python benchmarks/frontalize.py ../shared/data/cfp --holdout identity:10 --vaegan runs/vaegan-faces \\
+      --picture sheet.png --card
+
+Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The
+Frechet distances are of the features of features.onnx, to the frontal photos of validation; the VAE-GAN redraws those
+photos themselves.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from common import add_source, write_card
+from features import Features
+from verifier import Verifier, poses, verification
+
+from vaekit import faces, images
+from vaekit.apps.frontalize.editor import Editor
+from vaekit.data.rendered import Look, RenderedFaces, render
+from vaekit.metrics import frechet_distance, psnr
+
+DRAWN = 200
+"""Drawn faces, each of another person."""
+
+
+def drawn(editor: Editor) -> dict[str, float]:
+    """PSNR in dB of drawn faces turned by 15 to 50 degrees, and of what the editor makes of them, to the true front."""
+    people = RenderedFaces(10 * DRAWN, editor.side, seed=1)  # training draws others, with seed 0
+    rng = np.random.default_rng(0)
+    before, after = [], []
+    for person in range(DRAWN):
+        look = Look.draw(rng)
+        yaw = float(rng.choice((-1, 1)) * rng.uniform(15, 50))
+        turned, front = (
+            render(people.identity(person), Look(angle, look.smile, look.light, look.background), editor.side)
+            for angle in (yaw, 0.0)
+        )
+        before.append(psnr(_unit(turned), _unit(front)))
+        after.append(psnr(_unit(editor(turned)), _unit(front)))
+    return {"before": float(np.mean(before)), "after": float(np.mean(after))}
+
+
+def asymmetry(pictures, finder) -> np.ndarray:
+    """|d(left eye, nose) - d(right eye, nose)| by their sum, of each face that is found; NaN of others."""
+    found = []
+    for picture in pictures:
+        large = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC)
+        framed = cv2.copyMakeBorder(large, 64, 64, 64, 64, cv2.BORDER_REPLICATE)
+        seen = faces.find(np.rint(255 * framed.clip(0, 1)).astype(np.uint8), finder)
+        if not seen:
+            found.append(np.nan)
+            continue
+        left, right, nose = seen[0].points[:3].astype(float)
+        a, b = np.hypot(*(left - nose)), np.hypot(*(right - nose))
+        found.append(abs(a - b) / (a + b))
+    return np.array(found)
+
+
+def vaegan_redraws(run: Path, pictures, side: int) -> np.ndarray:
+    """What a VAE-GAN of `vaekit train` redraws of pictures, [N, side, side, 3]."""
+    from keras import ops
+
+    from vaekit.apps import task
+    from vaekit.training import restore
+
+    model, *_ = restore(run, task)
+    height, width = model.image_shape[:2]
+    small = np.stack([cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in pictures])
+    with model.averages():
+        redrawn = [ops.convert_to_numpy(model.reconstruct(small[i : i + 64])) for i in range(0, len(small), 64)]
+    return np.stack([cv2.resize(p, (side, side)) for p in np.concatenate(redrawn)])
+
+
+def _unit(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float32) / 255.0
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return np.rint(255 * image.clip(0, 1)).astype(np.uint8)
+
+
+def sheet(rows: list[list[np.ndarray]], columns: int = 3) -> np.ndarray:
+    """Rows of pictures side by side, several rows in one line."""
+    lines = [np.concatenate(row, axis=1) for row in rows]
+    blank = np.ones_like(lines[0])
+    lines += [blank] * (-len(lines) % columns)
+    return _bytes(
+        np.concatenate([np.concatenate(lines[i : i + columns], axis=1) for i in range(0, len(lines), columns)])
+    )
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the table."""
+    editor, verifier, features = Editor(arguments.bundle), Verifier(), Features()
+    figures = {}
+    found = drawn(editor)
+    figures["drawn faces, PSNR to the true front"] = (
+        f"{found['after']:.2f} dB, {found['after'] - found['before']:+.2f} against the turned face ({DRAWN} people)"
+    )
+    pictures, people, pose = poses(arguments.folder, arguments.holdout)
+    side, front = np.flatnonzero(pose == 1), np.flatnonzero(pose == 0)
+    turned = [_unit(editor(_bytes(pictures[i]))) for i in side]
+    who = verifier(pictures)
+    gallery = who[front], people[front]
+    auc = verification(verifier(turned), people[side], *gallery)
+    raw = verification(who[side], people[side], *gallery)
+    title = f"{len(side)} profiles of {len(set(people[side]))} people against {len(front)} frontal photos"
+    figures["verification AUC"] = f"{auc:.3f}, of the profiles themselves {raw:.3f} ({title})"
+    finder = faces.open_finder()
+    after, before = asymmetry(turned, finder), asymmetry([pictures[i] for i in side], finder)
+    both = np.isfinite(after) & np.isfinite(before)
+    figures["left-right asymmetry"] = (
+        f"{after[both].mean() / before[both].mean():.2f} x the profile's ({both.sum()} faces found in both)"
+    )
+    rng = np.random.default_rng(0)
+    pairs = [(a, b) for a, b in rng.integers(0, len(pictures), (600, 2)) if people[a] != people[b]][:400]
+    moved = verifier([_unit(editor.transfer(_bytes(pictures[a]), _bytes(pictures[b]))) for a, b in pairs])
+    first, second = ((moved * who[list(rows)]).sum(axis=1) for rows in zip(*pairs, strict=True))
+    figures["transfer, identity cosine"] = (
+        f"{first.mean():.3f} to the identity photo, {second.mean():.3f} to the attributes', {(first - second).mean():+.3f} "
+        f"({len(pairs)} pairs)"
+    )
+    real = features([pictures[i] for i in front])
+    ours = frechet_distance(features(turned), real)
+    line = f"{ours:.3f}"
+    if arguments.vaegan:
+        # As many redrawn photos as profiles: the distance is biased by their number.
+        few = rng.permutation(front)[: len(side)]
+        theirs = frechet_distance(features(vaegan_redraws(arguments.vaegan, [pictures[i] for i in few], 128)), real)
+        line += f", {ours / theirs:.2f} x the VAE-GAN's {theirs:.3f}"
+    figures["Frechet distance to frontal photos"] = f"{line} ({len(side)} faces)"
+    for name, value in figures.items():
+        print(f"{name:38} {value}")
+    if arguments.card:
+        write_card(arguments.bundle, f"{Path(arguments.folder).name}, validation {arguments.holdout}", figures)
+    if arguments.picture:
+        rows = []
+        for index, drawn_face in list(zip(side, turned, strict=True))[: arguments.rows]:
+            own = front[people[front] == people[index]]
+            rows.append([pictures[index], drawn_face, pictures[own[0]] if len(own) else np.ones_like(drawn_face)])
+        images.write(arguments.picture, sheet(rows), overwrite=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_source(parser)
+    parser.add_argument("--bundle", default="frontalize")
+    parser.add_argument("--vaegan", type=Path, help="a run of `vaekit train vaegan` on frontal faces")
+    parser.add_argument("--picture", type=Path, help="profile, turned, and a frontal photo of the same person")
+    parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--card", action="store_true", help="write the figures into the bundle's card")
+    main(parser.parse_args())
