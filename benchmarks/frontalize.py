@@ -120,8 +120,8 @@ def main(arguments: argparse.Namespace) -> None:
     moved = verifier([_unit(editor.transfer(_bytes(pictures[a]), _bytes(pictures[b]))) for a, b in pairs])
     first, second = ((moved * who[list(rows)]).sum(axis=1) for rows in zip(*pairs, strict=True))
     figures["transfer, identity cosine"] = (
-        f"{first.mean():.3f} to the identity photo, {second.mean():.3f} to the attributes', {(first - second).mean():+.3f} "
-        f"({len(pairs)} pairs)"
+        f"{first.mean():.3f} to the identity photo, {second.mean():.3f} to the attributes', "
+        f"{(first - second).mean():+.3f} ({len(pairs)} pairs)"
     )
     real = features([pictures[i] for i in front])
     ours = frechet_distance(features(turned), real)

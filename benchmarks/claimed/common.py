@@ -1,0 +1,135 @@
+"""What the claims share: the data, training on arrays, and a classifier that no model has seen."""
+
+import csv
+import time
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vaekit.metrics import accuracy
+
+
+def mnist(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(images [60000, 28, 28, 1] float32 in 0..1, labels, those of the test)."""
+    with np.load(data / "mnist.npz") as arrays:
+        x, y, x_test, y_test = (arrays[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    return _unit(x)[..., None], y.astype("int32"), _unit(x_test)[..., None], y_test.astype("int32")
+
+
+def celeba64(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
+    """(images for training [N, 64, 64, 3] float32 in 0..1, of validation, which are of it [all], rows of the table).
+
+    Validation is every file whose number 20 divides.
+    """
+    with (data / "celeba64.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    images = np.stack([_read(data / "celeba64" / row["file"]) for row in rows])
+    held = np.array([int("".join(filter(str.isdigit, row["file"]))) % 20 == 0 for row in rows])
+    return images[~held], images[held], held, rows
+
+
+def people(data: Path, folder: str, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Faces of a folder [N, side, side, 3] float32 in 0..1, and who they are [N]."""
+    with (data / f"{folder}.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    images = np.stack([_read(data / folder / row["file"], side) for row in rows])
+    return images, np.array([int(row["identity"]) for row in rows], "int32")
+
+
+def _read(path: Path, side: int = 64) -> np.ndarray:
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return _unit(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
+
+
+def _unit(pixels: np.ndarray) -> np.ndarray:
+    return pixels.astype(np.float32) / 255.0
+
+
+class Draws(keras.utils.PyDataset):
+    """`steps` batches drawn at random from arrays; "image" is mirrored half the time where `flip`."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], batch_size: int, steps: int, seed: int, flip: bool):
+        super().__init__()
+        self.arrays, self.batch_size, self.steps, self.seed, self.flip = arrays, batch_size, steps, seed, flip
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng((self.seed, index))
+        rows = rng.integers(0, len(self.arrays["image"]), self.batch_size)
+        batch = {name: values[rows] for name, values in self.arrays.items()}
+        if self.flip:
+            batch["image"] = np.where(
+                rng.random((self.batch_size, 1, 1, 1)) < 0.5, batch["image"][:, :, ::-1], batch["image"]
+            )
+        return batch
+
+
+def train(make, arrays: dict[str, np.ndarray], steps: int, *, batch_size=64, seed=0, flip=False, batches=Draws):
+    """A model that `make()` makes, trained on arrays; the averaged weights are worn. Prints images a second."""
+    keras.utils.set_random_seed(seed)
+    model = make()
+    model.compile(average=0.999 if steps > 4000 else 0.99)
+    started = time.monotonic()
+    history = model.fit(batches(arrays, batch_size, steps, seed, flip), epochs=1, verbose=0).history
+    rate = steps * batch_size / (time.monotonic() - started)
+    model.averages().__enter__()  # for good: it is only looked at from here on
+    logs = ", ".join(f"{name} {values[-1]:.3f}" for name, values in history.items())
+    print(f"  {type(model).__name__}: {steps} steps of {batch_size}, {rate:.0f} images/s ({logs})", flush=True)
+    return model
+
+
+def drawn(model, count: int, labels=None) -> np.ndarray:
+    """`count` samples as an array, drawn 250 at a time."""
+    parts = []
+    for start in range(0, count, 250):
+        few = min(250, count - start)
+        told = None if labels is None else labels[start : start + few]
+        parts.append(ops.convert_to_numpy(model.sample(few, told)))
+    return np.concatenate(parts).clip(0.0, 1.0)
+
+
+def in_parts(call, *arrays) -> np.ndarray:
+    """What a function of batches makes of arrays, 250 rows at a time."""
+    parts = [call(*(a[i : i + 250] for a in arrays)) for i in range(0, len(arrays[0]), 250)]
+    return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+
+
+class Classifier:
+    """A classifier of its own: `answers` are probabilities [N, C], `features` [N, 64]; its accuracy is printed."""
+
+    def __init__(self, x, y, x_test, y_test, epochs: int, flip: bool = False):
+        keras.utils.set_random_seed(99)
+        image = layers.Input(x.shape[1:])
+        z = layers.RandomFlip("horizontal")(image) if flip else image
+        z = layers.RandomTranslation(0.06, 0.06, fill_mode="nearest")(z)
+        for width in (32, 64, 96) if x.shape[1] < 40 else (32, 64, 96, 128):
+            z = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(z)
+            z = layers.ReLU()(layers.BatchNormalization()(z))
+            z = layers.ReLU()(layers.Conv2D(width, 3, padding="same")(z))
+        z = layers.Dropout(0.3)(layers.Flatten()(z))
+        features = layers.Dense(64, activation="relu")(z)
+        answers = layers.Dense(int(y.max()) + 1, activation="softmax")(features)
+        self.network = keras.Model(image, [answers, features])
+        head = keras.Model(image, answers)
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(x) // 64)
+        head.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+        head.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+        print(f"  classifier: {accuracy(y_test, self.answers(x_test)):.2%} of {len(x_test)} test images right")
+
+    def answers(self, images) -> np.ndarray:
+        """Probabilities [N, C]."""
+        return in_parts(lambda part: self.network(part, training=False)[0], images)
+
+    def features(self, images) -> np.ndarray:
+        """[N, 64]."""
+        return in_parts(lambda part: self.network(part, training=False)[1], images)
+
+
+def say(claimed: str, found: str) -> None:
+    """One line of a claim."""
+    print(f"  claimed: {claimed}\n  found:   {found}", flush=True)

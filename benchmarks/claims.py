@@ -1,0 +1,34 @@
+"""What the notes and the papers claim of the models, tried on real data at a size for two cores.
+
+    python benchmarks/claims.py --data ../shared/data wgan
+    python benchmarks/claims.py --data ../shared/data --all
+
+Prints, for each claim, what is claimed, what came out, on how many images, and the seconds it took.
+"""
+
+import argparse
+import importlib
+import time
+from pathlib import Path
+
+NAMES = (
+    "wgan", "wgan_gp", "ebgan", "infogan", "acgan", "vaegan", "three_class_vaegan", "cvaegan", "repair", "aegan",
+    "gaia", "siamese", "semi_supervised_gan",
+)  # fmt: skip
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of mnist.npz, celeb, celeba64, cfp")
+    parser.add_argument("--share", type=float, default=1.0, help="of the training steps: below 1 to try it out")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown or not (arguments.names or arguments.all):
+        parser.error(f"no claim {', '.join(sorted(unknown))}" if unknown else "name a claim, or --all")
+    for name in NAMES if arguments.all else arguments.names:
+        claim = importlib.import_module(f"claimed.{name}")
+        print(f"== {name}: {claim.__doc__.splitlines()[0]}", flush=True)
+        started = time.monotonic()
+        claim.main(arguments.data, arguments.share)
+        print(f"{time.monotonic() - started:.0f} s", flush=True)
