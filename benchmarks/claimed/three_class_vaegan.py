@@ -1,5 +1,7 @@
 """With three classes the latents of images come nearer to the prior than VAE/GAN's."""
 
+import functools
+
 import numpy as np
 
 from claimed.common import celeba64, in_parts, say, train
@@ -20,9 +22,12 @@ def main(data, share: float) -> None:
             lambda kind=kind: kind((64, 64, 3), latent_dim=LATENTS, base=24), {"image": x}, int(STEPS * share)
         )
         rng = np.random.default_rng(0)
-        mean, log_variance = (
-            in_parts(lambda part, which=which: model.encoder(part, training=False)[which], x) for which in (0, 1)
-        )
+        mean, log_variance = (in_parts(functools.partial(posterior, model, which), x) for which in (0, 1))
         z = mean + np.exp(0.5 * log_variance) * rng.standard_normal(mean.shape)
         lines.append(f"{name} {frechet_distance(z, rng.standard_normal((20000, LATENTS))):.2f}")
     say("smaller than VAE/GAN's", f"distance of q(z) and p(z): {', '.join(lines)} ({len(x)} images)")
+
+
+def posterior(model, which: int, images):
+    """Means (0) or logarithms of variances (1) of q(z | x)."""
+    return model.encoder(images, training=False)[which]
