@@ -90,7 +90,7 @@ TABLE = [
         extras={"label": lambda rng, image: np.where(np.arange(len(image)) % 2, -1, _label(rng, image))},
     ),
     Row("ebgan", lambda shape: EBGAN(shape, latent_dim=4, code_dim=4, base=4)),
-    Row("wgan", lambda shape: WGAN(shape, latent_dim=4, base=4, critic_steps=2, normalize=False)),
+    Row("wgan", lambda shape: WGAN(shape, latent_dim=4, base=4, critic_steps=2, clip=1.0, normalize=False)),
     Row("wgan_gp", lambda shape: WGANGP(shape, latent_dim=4, base=4, critic_steps=2)),
     Row("wae_gan", lambda shape: WAEGAN(shape, latent_dim=4, base=4, width=8)),
     Row("wae_mmd", lambda shape: WAEMMD(shape, latent_dim=4, base=4)),

@@ -41,7 +41,7 @@ def trained(row, tmp_path_factory) -> Trained:
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp(row.name)
     model = row.create(row.shapes[0])
-    model.compile(average=0.5)
+    model.compile(average=0.5, run_eagerly=True)  # tracing takes most of the time
     before = by_player(model)
     fit(model, row.batch(row.shapes[0]))
     model.save(folder / "model.keras")
@@ -130,15 +130,13 @@ def test_averages_are_worn_and_taken_off(trained):
 def test_files_bring_back_weights_slots_and_noise_and_resume_exactly(row, trained):
     loaded = keras.saving.load_model(trained.keras_file)
     resumed = row.create(row.shapes[0])
-    resumed.compile(average=0.5)
+    resumed.compile(average=0.5, run_eagerly=True)
     resumed.load_weights(trained.weights_file)
     for model in (loaded, resumed):
         assert_same(weights(trained.model), weights(model))
         assert_same(slots(trained.model), slots(model))
     batch = row.batch(row.shapes[0], seed=1)
     for model in (trained.model, loaded, resumed):
-        model.run_eagerly = True  # quicker than to trace it thrice
-        model.make_train_function(force=True)
         fit(model, batch)
     for model in (loaded, resumed):
         assert_same(weights(trained.model), weights(model))
@@ -160,7 +158,7 @@ def test_mixed_precision_trains_in_float32_weights(row, policy):
         model.compile(run_eagerly=True)
         before = by_player(model)
         # float16 begins with a loss scale that overflows, and skips steps until it has found its own
-        fit(model, row.batch(row.shapes[0], count=24 if policy == "mixed_float16" else 4))
+        fit(model, row.batch(row.shapes[0], count=48 if policy == "mixed_float16" else 4))
         assert all(v.dtype == "float32" for v in model.trainable_variables)
         assert all(np.isfinite(w).all() for w in weights(model))
         assert any(moved(before, by_player(model)).values())
@@ -206,16 +204,20 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
-def script(code: str, folder: Path, backend: str) -> None:
+def script(code: str, folder: Path, backend: str, *arguments: int) -> None:
     """Run code that may `import models`, with no TensorFlow to be had under JAX."""
     block = NO_TENSORFLOW if backend == "jax" else ""
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(
-        [sys.executable, "-c", block + textwrap.dedent(code), str(folder)],
+        [sys.executable, "-c", block + textwrap.dedent(code), str(folder), *map(str, arguments)],
         env=environment, check=False, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 
+
+PARTS = 4
+"""Of the table, each in a process of its own, which tests side by side are quicker with."""
+in_parts = pytest.mark.parametrize("part", range(PARTS))
 
 QUIET = """
 import json, sys
@@ -252,9 +254,11 @@ def test_losses_agree_between_tensorflow_and_jax(tmp_path):
         assert first == pytest.approx(second, rel=1e-4, abs=1e-6), row.name
 
 
-def test_jax_trains_with_no_tensorflow_to_import(tmp_path):
+@in_parts
+def test_jax_trains_with_no_tensorflow_to_import(tmp_path, part):
     train = """
-    for row in TABLE:
+    part, parts = (int(number) for number in sys.argv[2:])
+    for row in TABLE[part::parts]:
         model = quiet_model(row)
         model.compile()
         before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
@@ -264,10 +268,11 @@ def test_jax_trains_with_no_tensorflow_to_import(tmp_path):
         assert any(np.any(a != b) for a, b in zip(before, after, strict=True)), row.name
     assert "tensorflow" not in sys.modules
     """
-    script(QUIET + textwrap.dedent(train), tmp_path, "jax")
+    script(QUIET + textwrap.dedent(train), tmp_path, "jax", part, PARTS)
 
 
-def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
+@in_parts
+def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path, part):
     """Batch normalisation, moving centres and averages included, and, traced as users run it, one model's noise.
 
     Rows of a batch play different parts in turn, four times the scales of super-resolution: shares are whole turns.
@@ -286,7 +291,8 @@ def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
         model.compile({p: keras.optimizers.SGD(1e-4) for p in model.players}, average=0.9, run_eagerly=eager)
         return model
 
-    for row, eager in (*((row, True) for row in TABLE), (TABLE[0], False)):
+    part, parts = (int(number) for number in sys.argv[2:])
+    for row, eager in (*((row, True) for row in TABLE[part::parts]), *((row, False) for row in TABLE[part : part + 1])):
         batch = row.batch(row.shapes[0], count=16)
         alone = make(row, eager)
         start = alone.get_weights()
@@ -304,4 +310,4 @@ def test_two_mirrored_replicas_that_share_a_batch_step_as_one(tmp_path):
                 bound = 1e-6 + 2e-2 * np.abs(own - begun).max()  # of how far it has moved
                 np.testing.assert_allclose(own, other, rtol=0, atol=bound, err_msg=f"{row.name} {variable.path}")
     """
-    script(QUIET + textwrap.dedent(step), tmp_path, "tensorflow")
+    script(QUIET + textwrap.dedent(step), tmp_path, "tensorflow", part, PARTS)

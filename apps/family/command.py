@@ -153,9 +153,8 @@ def _restored(run: Path) -> Generative:
 
 def _able(model: Generative, what: str):
     from vaekit.errors import UserError
-    from vaekit.models.generative import Generative
 
-    if type(model).encode is Generative.encode:
+    if not model.encodes:
         raise UserError(f"a {type(model).__name__} has no encoder: it can sample alone")
     return getattr(model, what)
 

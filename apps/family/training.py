@@ -11,7 +11,11 @@ from keras import ops
 from vaekit.data import DataError, crop_resize, shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models import LABELLED, model_class
+from vaekit.models.cyclegan import CycleGAN
+from vaekit.models.generative import Generative
+from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.semi_supervised_gan import UNLABELLED
+from vaekit.models.srgan import SRGAN
 from vaekit.recipe import Recipe
 from vaekit.training import Task, sources
 
@@ -118,39 +122,35 @@ def _classes(source) -> int:
 
 def _measure(model, batch: dict) -> dict[str, np.ndarray]:
     """PSNR of reconstructions in dB, [N], where the model has an encoder."""
-    try:
-        redrawn = ops.convert_to_numpy(_reconstructed(model, batch))
-    except (AttributeError, NotImplementedError):
+    if not (isinstance(model, Generative) and model.encodes):
         return {}
-    return {"psnr": np.array([psnr(a, b) for a, b in zip(batch["image"], redrawn.clip(0, 1), strict=True)])}
+    redrawn = ops.convert_to_numpy(_reconstructed(model, batch)).clip(0.0, 1.0)
+    return {"psnr": np.array([psnr(a, b) for a, b in zip(batch["image"], redrawn, strict=True)])}
 
 
-def _reconstructed(model, batch: dict):
-    return model.reconstruct(ops.convert_to_tensor(batch["image"]), *([batch["label"]] if model.classes else []))
+def _reconstructed(model: Generative, batch: dict):
+    return model.reconstruct(batch["image"], batch["label"] if model.classes else None)
 
 
 def _preview(model, batch: dict) -> np.ndarray:
-    """Rows of eight: pictures, what the model redraws of them, and samples; uint8."""
+    """Rows of up to eight: pictures, what the model makes of them, and samples; uint8."""
     few = {key: value[:8] for key, value in batch.items()}
     rows = [few["image"]]
-    for draw in (lambda: _reconstructed(model, few), lambda: model.sample(16), lambda: _translated(model, few)):
-        try:
-            drawn = ops.convert_to_numpy(draw())
-        except (AttributeError, NotImplementedError):
-            continue
-        rows += [drawn[:8], drawn[8:]] if len(drawn) > 8 else [drawn]
-    return sheet(np.stack([row for row in rows if len(row) == len(rows[0])]))
+    if isinstance(model, Generative):
+        if model.encodes:
+            rows.append(_reconstructed(model, few))
+        rows += [model.sample(len(rows[0])) for _ in range(2)]
+    elif type(model) in MADE:
+        rows.append(MADE[type(model)](model, few))
+    return sheet(np.stack([ops.convert_to_numpy(row) for row in rows]))
 
 
-def _translated(model, batch: dict):
-    """What a model makes of pictures that is no reconstruction of them."""
-    if "small" in batch:
-        return model.enlarge(batch["small"])
-    if "condition" in batch:
-        return model.translate(ops.convert_to_tensor(batch["condition"]))
-    if "other" in batch:
-        return model.to_y(ops.convert_to_tensor(batch["image"]))
-    raise NotImplementedError
+MADE = {
+    SRGAN: lambda model, batch: model.enlarge(batch["small"]),
+    Pix2Pix: lambda model, batch: model.translate(batch["condition"]),
+    CycleGAN: lambda model, batch: model.to_y(batch["image"]),
+}
+"""What a model that draws nothing from latents makes of pictures."""
 
 
 def sheet(rows: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class SuperResolver(ImageCVAEGAN):
 
     def faithful(self, small, scale):
         """The enlargement [N, s * h, s * w, C] of least error, in 0..1."""
-        return ops.clip(upscaled(self.upscaler, self.scales, small, scale), 0.0, 1.0)
+        return ops.clip(upscaled(self.upscaler, small, scale), 0.0, 1.0)
 
     def condition(self, base, scale):
         """What the generator is told: the faithful enlargement, its fine detail, and how far it was enlarged."""

@@ -68,6 +68,7 @@ class CycleGAN(AdversarialModel):
     call = to_y
 
     def _changed(self, network, images, training):
+        images = ops.convert_to_tensor(images)
         return images + network([2.0 * images - 1.0, ops.zeros((ops.shape(images)[0], 1))], training=training)
 
     def _judge(self, network, images, training):

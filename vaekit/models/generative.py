@@ -27,6 +27,11 @@ class Generative(AdversarialModel):
             return ops.one_hot(labels, self.classes, dtype="float32")
         return ops.cast(labels, "float32")
 
+    @property
+    def encodes(self) -> bool:
+        """Whether it has an encoder."""
+        return type(self).encode is not Generative.encode
+
     def encode(self, images, labels=None):
         """Latents [N, latent_dim] of images [N, H, W, C] in 0..1."""
         raise NotImplementedError

@@ -61,6 +61,7 @@ class Pix2Pix(AdversarialModel):
 
     def translate(self, x):
         """G(x, 0)."""
+        x = ops.convert_to_tensor(x)
         return self.draw(x, ops.zeros((ops.shape(x)[0], self.latent_dim)))
 
     call = translate

@@ -45,7 +45,7 @@ class SRGAN(AdversarialModel):
     def objective(self, batch, training=True):
         """l_MSE + l_X + 1e-3 l_Gen; L_D."""
         x, small = batch["image"], batch["small"]
-        x_new = upscaled(self.generator, (self.scale,), small, self.scale)
+        x_new = upscaled(self.generator, small, self.scale)
         real, fake = (self.discriminator(image, training=training) for image in (x, x_new))
         l_pixel = losses.mean_squared_error(x, x_new)
         l_content = losses.mean_squared_error(real["similarity"], fake["similarity"])
@@ -61,6 +61,6 @@ class SRGAN(AdversarialModel):
     # === Use ===
     def enlarge(self, small):
         """Images [N, scale h, scale w, C] of small ones [N, h, w, C], about 0..1."""
-        return upscaled(self.generator, (self.scale,), small, self.scale)
+        return upscaled(self.generator, small, self.scale)
 
     call = enlarge

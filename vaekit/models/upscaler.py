@@ -36,7 +36,7 @@ class Upscaler(AdversarialModel):
 
     def answer(self, small, scale):
         """The picture [N, h, w, C] in 0..1 enlarged by `scale`, not clipped."""
-        return upscaled(self.upscaler, self.scales, small, scale)
+        return upscaled(self.upscaler, small, scale)
 
     def default_optimizers(self):
         """Adam 1e-3."""

@@ -9,7 +9,7 @@ from vaekit.resample import cubic
 
 
 def residual_upscaler(channels: int, scales: tuple[int, ...] = (2, 3, 4), width: int = 48, depth: int = 12):
-    """Map pictures [N, h, w, channels] in 0..1 to a list of residuals, [N, s * h, s * w, channels] for each scale.
+    """Map pictures [N, h, w, channels] in 0..1 to residuals {"x2": [N, 2 h, 2 w, channels], ...}, one for each scale.
 
     One body at the small size serves all scales (MDSR, Lim et al. 2017). Its last layers enlarge: a transposed
     convolution of 3 * s pixels is a sub-pixel convolution (Shi et al. 2016) of 3. They start at zero, so that an
@@ -22,18 +22,18 @@ def residual_upscaler(channels: int, scales: tuple[int, ...] = (2, 3, 4), width:
     for _ in range(depth):
         x = residual_block(x, activation="relu")
     x = layers.Add()([first, layers.Conv2D(width, 3, padding="same")(x)])
-    residuals = [
-        layers.Conv2DTranspose(
+    residuals = {
+        f"x{s}": layers.Conv2DTranspose(
             channels, 3 * s, strides=s, padding="same", kernel_initializer="zeros", dtype="float32", name=f"x{s}"
         )(x)
         for s in scales
-    ]
+    }
     return keras.Model(small, residuals, name="residual_upscaler")
 
 
-def upscaled(network: keras.Model, scales: tuple[int, ...], small, scale: int):
+def upscaled(network: keras.Model, small, scale: int):
     """Bicubic enlargement [N, s * h, s * w, C] with a residual_upscaler's residual, float32, not clipped."""
-    residual = network(small, training=False)[scales.index(scale)]
+    residual = network(small, training=False)[f"x{scale}"]
     return enlarge(ops.cast(small, "float32"), scale) + residual
 
 
