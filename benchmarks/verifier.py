@@ -45,7 +45,7 @@ def poses(folder: str, holdout: str) -> tuple[list[np.ndarray], np.ndarray, np.n
     kept = {"split": "validation", "holdout": Holdout(column, int(every))}
     people, turned = (open_source(folder, labels=labels, **kept) for labels in ("identity", "pose"))
     images = [people[i]["image"].astype(np.float32) / 255.0 for i in range(len(people))]
-    labels = (np.array([source[i]["label"] for i in range(len(source))]) for source in (people, turned))
+    labels = (np.array(source.source.labels)[source.indices] for source in (people, turned))
     return images, *labels
 
 

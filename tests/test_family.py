@@ -86,6 +86,11 @@ def test_what_is_missing_is_told(name, changes, match, folder):
         batches(task(name).complete(recipe(name, folder, *changes)), task(name), "train")[0]
 
 
+def test_classes_that_are_said_need_no_labels_to_be_counted(folder):
+    loaded = task("cvae").complete(recipe("cvae", folder, "model.classes=7"))
+    assert loaded.model["classes"] == 7
+
+
 def test_the_others_are_drawn_from_their_own_folder(folder):
     loaded = task("cyclegan").complete(recipe("cyclegan", folder, f"data.other={folder / 'others'}"))
     others = [images.read(path).pixels / 255 for path in (folder / "others").iterdir()]

@@ -176,13 +176,13 @@ def _read(model: Generative, path: Path) -> np.ndarray:
     import numpy as np
 
     from vaekit import images
-    from vaekit.data import crop_resize, match_channels, to_unit
+    from vaekit.apps.family.training import fitted
+    from vaekit.data import match_channels, to_unit
 
     height, width, channels = model.image_shape
     pixels = images.read(path).pixels
     pixels = match_channels(_eight_bit(pixels), channels)
-    rng = np.random.default_rng(0)
-    return to_unit(crop_resize(pixels, (height, width), rng, rotate=0.0, flip=False, jitter=0.0))
+    return to_unit(fitted(pixels, (height, width), np.random.default_rng(0)))
 
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:

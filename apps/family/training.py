@@ -39,12 +39,13 @@ def task(name: str) -> Task:
 
 def _example(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
     """An "image" [H, W, C] float32 in 0..1, the largest crop at the middle, and what else the model is told."""
-    image = item["image"] if item["image"].shape[:2] == shape else _fitted(item["image"], shape, rng)
+    image = item["image"] if item["image"].shape[:2] == shape else fitted(item["image"], shape, rng)
     image = to_unit(image)
     return {"image": image, **tell(item, image, rng)}
 
 
-def _fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """The largest crop of an image [h, w, C] uint8 at its middle, resized to (H, W)."""
     return crop_resize(image, shape, rng, rotate=0.0, flip=False, jitter=0.0)
 
 
@@ -61,7 +62,7 @@ def _label_or_none(item: dict, image: np.ndarray, rng: np.random.Generator) -> d
 def _partner(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     if "partner" not in item:
         raise DataError("pictures without partners: name the column of people, --set data.partner=COLUMN")
-    partner = to_unit(_fitted(item["partner"](rng), image.shape[:2], rng))
+    partner = to_unit(fitted(item["partner"](rng), image.shape[:2], rng))
     return {**_label(item, image, rng), "partner": partner}
 
 
@@ -78,7 +79,7 @@ def _grey(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
 def _other(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     if "other" not in item:
         raise DataError("nothing to translate to: name the other pictures, --set data.other=FOLDER")
-    return {"other": to_unit(_fitted(item["other"](rng), image.shape[:2], rng))}
+    return {"other": to_unit(fitted(item["other"](rng), image.shape[:2], rng))}
 
 
 TOLD = {
@@ -99,10 +100,10 @@ def _complete(name: str, recipe: Recipe) -> Recipe:
     size = recipe.train.image_size
     if "image_size" not in recipe.train.model_fields_set:
         size = (height, width) if max(height, width) <= LARGEST else (LARGEST, LARGEST)
-    found = {"image_shape": (*size, channels), "channels": channels}
+    model = {"image_shape": (*size, channels), "channels": channels, **recipe.model}
+    model = {key: value for key, value in model.items() if key in takes or key in recipe.model}
     if name in LABELLED:
-        found["classes"] = found["identities"] = _classes(source)
-    model = {key: value for key, value in found.items() if key in takes} | recipe.model
+        model |= {key: _classes(source) for key in ("classes", "identities") if key in takes and key not in model}
     train = recipe.train.model_copy(update={"image_size": size})
     return recipe.model_copy(update={"model": model, "train": train})
 

@@ -49,7 +49,7 @@ def estimates(t: float, steps: int) -> tuple[float, float]:
         step()
     real, fake = points(20000)
     distance = losses.wasserstein_estimate(critic(real), critic(fake))
-    # The steepest slope between them makes the scores those of a 1-Lipschitz function.
+    # The penalty draws the slope to 1 and does not hold it there: scores are counted in units of the slope between.
     slopes = tf.norm(input_gradient(critic, 0.5 * (real + fake)), axis=1)
     l_judge = losses.real_log_loss(judge(real)) + losses.fake_log_loss(judge(fake))
     return float(distance / np.mean(slopes)), float(np.log(2.0) - l_judge / 2)

@@ -13,7 +13,8 @@ from vaekit.networks.convolutional import decoder, discriminator
 class Wasserstein(Generative):
     """What WGAN and WGAN-GP share: a critic whose scores tell real from generated images by as much as it may.
 
-    In one step the critic moves `critic_steps` times, each with noise of its own, and the generator once.
+    In one step the critic moves `critic_steps` times, on the same real images, each with noise of its own, and the
+    generator once. (In the papers each has real images of its own too.)
     """
 
     terms: tuple[str, ...] = ("wasserstein",)
