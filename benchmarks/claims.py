@@ -11,6 +11,8 @@ import importlib
 import time
 from pathlib import Path
 
+from claimed.common import Trial
+
 NAMES = (
     "wgan", "wgan_gp", "ebgan", "infogan", "acgan", "vaegan", "three_class_vaegan", "cvaegan", "repair", "aegan",
     "gaia", "siamese", "semi_supervised_gan",
@@ -22,13 +24,15 @@ if __name__ == "__main__":
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--data", type=Path, required=True, help="the folder of mnist.npz, celeb, celeba64, cfp")
     parser.add_argument("--share", type=float, default=1.0, help="of the training steps: below 1 to try it out")
+    parser.add_argument("--features", choices=("own", "inception"), default="own", help="of Frechet distances")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(NAMES)
     if unknown or not (arguments.names or arguments.all):
         parser.error(f"no claim {', '.join(sorted(unknown))}" if unknown else "name a claim, or --all")
+    trial = Trial(arguments.data, arguments.share, arguments.features == "inception")
     for name in NAMES if arguments.all else arguments.names:
         claim = importlib.import_module(f"claimed.{name}")
         print(f"== {name}: {claim.__doc__.splitlines()[0]}", flush=True)
         started = time.monotonic()
-        claim.main(arguments.data, arguments.share)
+        claim.main(trial)
         print(f"{time.monotonic() - started:.0f} s", flush=True)

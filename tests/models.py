@@ -104,7 +104,10 @@ TABLE = [
     Row(
         "siamese",
         lambda shape: Siamese(shape, embedding_dim=4, widths=(4, 8)),
-        extras={"partner": lambda rng, image: rng.uniform(size=image.shape).astype("float32"), "label": _label},
+        extras={
+            "partner": lambda rng, image: rng.uniform(size=image.shape).astype("float32"),
+            "label": lambda rng, image: np.arange(len(image), dtype="int32") % 3,  # no strangers, no triplet
+        },
     ),
     Row(
         "srgan",
@@ -164,10 +167,10 @@ TABLE = [
             exclusive=[("dark", "fair")],
             channels=shape[2],
             latent_channels=4,
-            widths=(8, 8, 8, 8),
+            widths=(8, 8),
             identity=1,
         ),
-        shapes=((32, 48, 1), (32, 32, 3)),
+        shapes=((16, 24, 1), (16, 16, 3)),
         extras={"label": _attributes},
     ),
     Row(
@@ -196,7 +199,7 @@ TABLE = [
             channels=shape[2],
             condition_channels=shape[2] + 2,
             latent_dim=4,
-            widths=(8, 8, 8),
+            widths=(8, 8),
             recognised=1,
             attributes=3,
         ),

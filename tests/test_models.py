@@ -158,6 +158,11 @@ def step(model, batch, **optimizers):
     return before, {p: [numbers(v) for v in model.player_variables(p)] for p in model.players}
 
 
+def test_an_optimizer_for_nobody_is_refused():
+    with pytest.raises(ValueError, match="no player is called banker"):
+        VAE((8, 8, 1), latent_dim=2, base=4).compile({"banker": keras.optimizers.SGD(0.1)})
+
+
 def pictures(count=4, shape=(8, 8, 1)):
     return np.random.default_rng(0).uniform(size=(count, *shape)).astype(np.float32)
 

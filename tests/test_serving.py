@@ -26,6 +26,7 @@ from vaekit.serving.batching import Batching
 from vaekit.serving.contract import RequestError, Signature, Spec
 
 # === The contract ===
+pytestmark = pytest.mark.xdist_group("serving")  # one server
 
 SIGNATURES = {
     "serving_default": Signature({"image_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32")}, {}),
@@ -275,7 +276,9 @@ def test_status_metadata_health_and_metrics(server):
     sizes = [side["size"] for side in defined["tensor"]["inputs"]["image"]["tensor_shape"]["dim"]]
     assert sizes == ["-1", "-1", "-1", "3"]
     assert ask(server, "/health") == (200, {"status": "ok"})
-    assert 'vaekit_requests_total{model="inpaint",status="200"}' in metrics(server)
+    body = {"instances": [{"image_bytes": b64(b"no picture"), "mask_bytes": b64(b"")}]}
+    refused = ask(server, PREDICT, body)[0]
+    assert f'vaekit_requests_total{{model="inpaint",status="{refused}"}}' in metrics(server)
 
 
 @pytest.mark.parametrize(

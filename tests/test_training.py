@@ -47,6 +47,10 @@ def last(run):
     return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))[-1]
 
 
+# One worker trains the run that these tests share.
+with_run = pytest.mark.xdist_group("run")
+
+
 @pytest.fixture(scope="module")
 def run(recipe, tmp_path_factory):
     """A finished run of 4 epochs."""
@@ -55,6 +59,7 @@ def run(recipe, tmp_path_factory):
     return folder
 
 
+@with_run
 def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(run):
     assert json.loads((run / "recipe.json").read_text())["model"] == {"widths": [8, 8], "latent_dim": 4}
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -65,6 +70,7 @@ def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(run):
     assert [p.name for p in sorted((run / "previews").iterdir())] == [f"epoch-00000{n}.png" for n in (1, 2, 4)]
 
 
+@with_run
 def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(run, recipe, tmp_path):
     start = command("train", recipe, "--data", "rendered:40", "--out", tmp_path / "cut")
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -82,6 +88,7 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(r
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@with_run
 def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, recipe, vaekit, tmp_path):
     done = vaekit(
         "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",
@@ -145,6 +152,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_named(recipe, vaekit, tmp
     assert (tmp_path / "run" / "non-finite.weights.h5").is_file()
 
 
+@with_run
 def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):
     done = vaekit("train", recipe, "--data", "rendered:40", "--out", run)
     assert done.returncode == 2
@@ -186,6 +194,7 @@ def test_a_missing_recipe_is_told(vaekit):
     assert "nobody.toml" in done.stderr
 
 
+@with_run
 def test_evaluate_measures_the_averaged_weights(run, vaekit):
     done = vaekit("evaluate", run, "--steps", 2, "--json")
     assert done.returncode == 0, done.stderr
@@ -195,6 +204,7 @@ def test_evaluate_measures_the_averaged_weights(run, vaekit):
     assert np.isfinite(list(figures.values())).all()
 
 
+@with_run
 def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, tmp_path):
     for version in (1, 2):
         done = vaekit("export", run, "mine", "--out", tmp_path / "bundles")
@@ -220,6 +230,7 @@ def test_blending_moves_the_weights_by_a_share():
         blend(one, Inpainter(latent_dim=4, widths=(8, 16)), 0.5)
 
 
+@with_run
 def test_export_blends_two_runs_and_says_so(run, vaekit, tmp_path):
     done = vaekit("export", run, "mine", "--out", tmp_path / "bundles", "--blend", run, "--share", "0.25")
     assert done.returncode == 0, done.stderr

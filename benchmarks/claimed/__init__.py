@@ -1,1 +1,1 @@
-"""One claim a file; each has `main(data, share)`."""
+"""One claim a file; each has `main(trial)`."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import Classifier, drawn, mnist, say, train
+from claimed.common import Classifier, Trial, drawn, mnist, say, train
 from vaekit.metrics import accuracy, inception_score
 from vaekit.models.acgan import ACGAN
 from vaekit.models.gan import GAN
@@ -10,9 +10,9 @@ from vaekit.models.gan import GAN
 STEPS, COUNT = 4000, 10000
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """Accuracy, by a classifier that no model has seen, of as many digits of each class."""
-    x, y, x_test, y_test = mnist(data)
+    x, y, x_test, y_test = mnist(trial.data)
     judge = Classifier(x, y, x_test, y_test, epochs=2)
     labels = np.arange(COUNT, dtype="int32") % 10
     found = {}
@@ -20,7 +20,7 @@ def main(data, share: float) -> None:
         ("CGAN", lambda: GAN((28, 28, 1), base=24, classes=10)),
         ("ACGAN", lambda: ACGAN((28, 28, 1), base=24)),
     ):
-        model = train(make, {"image": x, "label": y}, int(STEPS * share))
+        model = train(make, {"image": x, "label": y}, trial.steps(STEPS))
         answers = judge.answers(drawn(model, COUNT, labels))
         found[name] = f"{name} {accuracy(labels, answers):.2%} (inception score {inception_score(answers):.2f})"
     say("ACGAN above CGAN", f"{', '.join(found.values())}, {COUNT} samples")

@@ -2,7 +2,7 @@
 
 from features import Features
 
-from claimed.common import Classifier, celeba64, drawn, mnist, say, train
+from claimed.common import Classifier, Trial, celeba64, drawn, mnist, say, train
 from vaekit.metrics import frechet_distance
 from vaekit.models.aegan import AEGAN
 from vaekit.models.vae import VAE
@@ -11,13 +11,22 @@ from vaekit.models.wae import WAEGAN
 FACE_STEPS, DIGIT_STEPS, COUNT = 6000, 4000, 5000
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """Same encoders and decoders, same steps, on `celeba64` and on MNIST."""
-    x, held, *_ = celeba64(data)
-    compare("celeba64", x, held, Features(), int(FACE_STEPS * share), "gaussian", divergence=100.0, flip=True)
-    x, y, x_test, y_test = mnist(data)
+    x, held, *_ = celeba64(trial.data)
+    compare(
+        "celeba64",
+        x,
+        held,
+        trial.features(Features()),
+        trial.steps(FACE_STEPS),
+        "gaussian",
+        divergence=100.0,
+        flip=True,
+    )
+    x, y, x_test, y_test = mnist(trial.data)
     judge = Classifier(x, y, x_test, y_test, epochs=2)
-    compare("MNIST", x, x_test, judge.features, int(DIGIT_STEPS * share), "bernoulli", divergence=10.0)
+    compare("MNIST", x, x_test, trial.features(judge.features), trial.steps(DIGIT_STEPS), "bernoulli", divergence=10.0)
 
 
 def compare(name, x, real, features, steps, likelihood, *, divergence, flip=False) -> None:

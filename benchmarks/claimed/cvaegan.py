@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import Classifier, drawn, mnist, people, say, train
+from claimed.common import Classifier, Trial, drawn, mnist, people, say, train
 from vaekit.metrics import accuracy, frechet_distance, inception_score
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.gan import GAN
@@ -12,13 +12,13 @@ DIGIT_STEPS, FACE_STEPS = 5000, 6000
 PEOPLE = 30
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """On the digits of MNIST, and on the 30 most photographed people of `celeb`."""
-    x, y, x_test, y_test = mnist(data)
+    x, y, x_test, y_test = mnist(trial.data)
     judge = Classifier(x, y, x_test, y_test, epochs=3)
-    compare(judge, x, y, x_test, int(DIGIT_STEPS * share), 10000, base=24, likelihood="bernoulli")
+    compare(trial, judge, x, y, x_test, trial.steps(DIGIT_STEPS), 10000, likelihood="bernoulli")
 
-    faces, who = people(data, "celeb", 64)
+    faces, who = people(trial.data, "celeb", 64)
     often = np.argsort(-np.bincount(who), kind="stable")[:PEOPLE]
     chosen = np.flatnonzero(np.isin(who, often))
     label = np.searchsorted(np.sort(often), who[chosen]).astype("int32")
@@ -27,25 +27,27 @@ def main(data, share: float) -> None:
     print(f"  {len(chosen)} photos of {PEOPLE} people")
     tried = faces[chosen]
     judge = Classifier(tried[~test], label[~test], tried[test], label[test], epochs=60, flip=True)
-    compare(judge, tried, label, tried, int(FACE_STEPS * share), 3000, base=24, likelihood="gaussian", flip=True)
+    compare(trial, judge, tried, label, tried, trial.steps(FACE_STEPS), 3000, likelihood="gaussian", flip=True)
 
 
-def compare(judge, x, y, real, steps, count, *, base, likelihood, flip=False) -> None:
+def compare(trial, judge, x, y, real, steps, count, *, likelihood, flip=False) -> None:
     """Train all three alike and print what the judge says of `count` samples, as many of each class."""
     shape, classes = x.shape[1:], int(y.max()) + 1
     labels = np.arange(count, dtype="int32") % classes
     whole = inception_score(judge.answers(real))
+    features = trial.features(judge.features)
+    known = features(real)
     lines = []
     for name, make in (
-        ("CVAE", lambda: VAE(shape, latent_dim=64, base=base, classes=classes, likelihood=likelihood)),
-        ("CGAN", lambda: GAN(shape, latent_dim=64, base=base, classes=classes)),
-        ("CVAE-GAN", lambda: CVAEGAN(shape, classes=classes, latent_dim=64, base=base)),
+        ("CVAE", lambda: VAE(shape, latent_dim=64, base=24, classes=classes, likelihood=likelihood)),
+        ("CGAN", lambda: GAN(shape, latent_dim=64, base=24, classes=classes)),
+        ("CVAE-GAN", lambda: CVAEGAN(shape, classes=classes, latent_dim=64, base=24)),
     ):
         model = train(make, {"image": x, "label": y}, steps, flip=flip)
         samples = drawn(model, count, labels)
         answers = judge.answers(samples)
         score = inception_score(answers)
-        distance = frechet_distance(judge.features(samples), judge.features(real))
+        distance = frechet_distance(features(samples), known)
         lines.append(
             f"{name} {accuracy(labels, answers):.2%}, score {score:.2f} ({score / whole:.0%}), FD {distance:.1f}"
         )

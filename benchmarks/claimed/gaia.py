@@ -4,7 +4,7 @@ import numpy as np
 from features import Features
 from judge import Judge
 
-from claimed.common import celeba64, in_parts, say, train
+from claimed.common import Trial, celeba64, in_parts, say, train
 from vaekit.latent import least_squares, mean_difference
 from vaekit.metrics import frechet_distance
 from vaekit.models.autoencoder import Autoencoder
@@ -14,14 +14,14 @@ STEPS = 6000
 ATTRIBUTES = ("Male", "Smiling", "Eyeglasses", "Young", "Wearing_Lipstick", "Blond_Hair", "Bald")
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """On `celeba64`: midpoints against an autoencoder's, and what else a direction changes, by the judge."""
-    x, held, which, rows = celeba64(data)
-    features = Features()
+    x, held, which, rows = celeba64(trial.data)
+    features = trial.features(Features())
     real = features(held)
     lines = []
     for kind in (Autoencoder, GAIA):
-        steps = int(STEPS * share)
+        steps = trial.steps(STEPS)
         model = train(lambda kind=kind: kind((64, 64, 3), latent_dim=128, base=24), {"image": x}, steps, flip=True)
         z = in_parts(model.encode, held)
         middles = in_parts(model.decode, 0.5 * (z + np.roll(z, 1, axis=0)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import in_parts, people, say, train
+from claimed.common import Trial, in_parts, people, say, train
 from vaekit.metrics import psnr
 from vaekit.models.cvaegan import CVAEGAN
 
@@ -12,16 +12,16 @@ PARTS = {"eyes": (26, 38, 18, 46), "nose": (32, 46, 24, 40), "mouth": (44, 54, 2
 """Top, bottom, left, right of what is missing, in pixels of 64."""
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """PSNR in the hole of faces of `celeb` of which a part is missing, at first grey."""
-    faces, who = people(data, "celeb", 64)
+    faces, who = people(trial.data, "celeb", 64)
     often = np.sort(np.argsort(-np.bincount(who), kind="stable")[:PEOPLE])
     chosen = np.flatnonzero(np.isin(who, often))
     x, y = faces[chosen], np.searchsorted(often, who[chosen]).astype("int32")
     held = np.arange(len(x)) % 5 == 0
     arrays = {"image": x[~held], "label": y[~held]}
     model = train(
-        lambda: CVAEGAN((64, 64, 3), classes=PEOPLE, latent_dim=64, base=24), arrays, int(STEPS * share), flip=True
+        lambda: CVAEGAN((64, 64, 3), classes=PEOPLE, latent_dim=64, base=24), arrays, trial.steps(STEPS), flip=True
     )
     lines = []
     for part, (top, bottom, left, right) in PARTS.items():

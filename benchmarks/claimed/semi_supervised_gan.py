@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import Draws, in_parts, mnist, say, train
+from claimed.common import Draws, Trial, in_parts, mnist, say, train
 from vaekit.metrics import accuracy
 from vaekit.models.semi_supervised_gan import UNLABELLED, SemiSupervisedGAN
 
@@ -21,14 +21,14 @@ class Halves(Draws):
         return {"image": np.concatenate([images[rows], images[known]]), "label": label}
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """The first 20 training images of each digit have labels, the other 59,800 none."""
-    x, y, x_test, y_test = mnist(data)
+    x, y, x_test, y_test = mnist(trial.data)
     few = np.concatenate([np.flatnonzero(y == digit)[: LABELS // 10] for digit in range(10)])
     model = train(
         lambda: SemiSupervisedGAN((28, 28, 1), base=16),
         {"image": x, "label": y, "few": few},
-        int(STEPS * share),
+        trial.steps(STEPS),
         batches=Halves,
     )
     right = accuracy(y_test, in_parts(model.classify, x_test))

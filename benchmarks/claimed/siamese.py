@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import Draws, in_parts, people, say, train
+from claimed.common import Draws, Trial, in_parts, people, say, train
 from vaekit.metrics import roc_auc
 from vaekit.models.siamese import Siamese
 
@@ -29,12 +29,12 @@ def worn(images, rng):
     return np.roll(flipped * light, rng.integers(-3, 4, 2), (1, 2)).clip(0, 1)
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """AUC of verification between photos of people who are in no training; one photo of each is known."""
-    wide, first = people(data, "celeb", round(SIDE / 0.74))
+    wide, first = people(trial.data, "celeb", round(SIDE / 0.74))
     top, left = (round(part * wide.shape[1]) for part in (0.21, 0.13))  # what `cfp` shows of a face
     celeb = wide[:, top : top + SIDE, left : left + SIDE]
-    cfp, second = people(data, "cfp", SIDE)
+    cfp, second = people(trial.data, "cfp", SIDE)
     images = np.concatenate([celeb, cfp])
     held = np.concatenate([first % 15 == 0, second % 10 == 0])
     who = np.concatenate([first, second + 100_000])
@@ -43,7 +43,7 @@ def main(data, share: float) -> None:
     model = train(
         lambda: Siamese((SIDE, SIDE, 3)),
         {"image": images[known], "label": who[known]},
-        int(STEPS * share),
+        trial.steps(STEPS),
         batches=Pairs,
     )
     found = in_parts(model.embed, images[held])

@@ -3,7 +3,7 @@
 import numpy as np
 from features import Features
 
-from claimed.common import celeba64, drawn, in_parts, say, train
+from claimed.common import Trial, celeba64, drawn, in_parts, say, train
 from vaekit.metrics import frechet_distance
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
@@ -11,17 +11,17 @@ from vaekit.models.vaegan import VAEGAN
 STEPS, COUNT = 6000, 2000
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """Frechet distance and gradient energy on `celeba64`, samples and reconstructions of validation."""
-    x, held, *_ = celeba64(data)
-    features = Features()
+    x, held, *_ = celeba64(trial.data)
+    features = trial.features(Features())
     real = features(held)
     lines = [f"real images: gradient energy {gradient_energy(held):.5f}"]
     for name, make in (
         ("VAE", lambda: VAE((64, 64, 3), latent_dim=128, base=24, likelihood="gaussian")),
         ("VAE/GAN", lambda: VAEGAN((64, 64, 3), base=24)),
     ):
-        model = train(make, {"image": x}, int(STEPS * share), flip=True)
+        model = train(make, {"image": x}, trial.steps(STEPS), flip=True)
         samples = drawn(model, COUNT)
         redrawn = in_parts(model.reconstruct, held)
         lines.append(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from claimed.common import say
+from claimed.common import Trial, say
 from vaekit import losses
 from vaekit.backends.gradients import input_gradient
 from vaekit.networks.blocks import perceptron
@@ -12,9 +12,9 @@ from vaekit.networks.blocks import perceptron
 STEPS = 1500
 
 
-def main(data, share: float) -> None:
+def main(trial: Trial) -> None:
     """Points (0, y) against (t, y), y uniform in 0..1."""
-    found = {t: estimates(t, int(STEPS * share)) for t in (0.1, 0.25, 0.5, 1.0)}
+    found = {t: estimates(t, trial.steps(STEPS)) for t in (0.1, 0.25, 0.5, 1.0)}
     say(
         "W = t and JS = log 2 = 0.693 for every t > 0",
         "; ".join(f"t {t:g}: W {w:.4f} ({w / t - 1:+.1%}), JS {js:.3f}" for t, (w, js) in found.items()),
