@@ -9,9 +9,8 @@ import tempfile
 import time
 
 import torch
+from pythae import models
 from pythae.data.datasets import BaseDataset
-from pythae.models import VAEGAN as PythaeVAEGAN
-from pythae.models import VAEGANConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
 from pythae.trainers import CoupledOptimizerAdversarialTrainer, CoupledOptimizerAdversarialTrainerConfig
@@ -44,6 +43,7 @@ class Encoder(BaseEncoder):
         self.mean, self.log_variance = (nn.Linear(SMALLEST**2 * WIDTHS[-1], LATENTS) for _ in range(2))
 
     def forward(self, x):
+        """Mean and logarithm of the variance."""
         h = self.downs(2 * x - 1).flatten(1)
         return ModelOutput(embedding=self.mean(h), log_covariance=8 * torch.tanh(self.log_variance(h)))
 
@@ -63,6 +63,7 @@ class Decoder(BaseDecoder):
         self.ups = nn.Sequential(*layers)
 
     def forward(self, z):
+        """Images of latents."""
         return ModelOutput(reconstruction=self.ups(self.dense(z).view(-1, WIDTHS[-1], SMALLEST, SMALLEST)))
 
 
@@ -78,6 +79,7 @@ class Discriminator(BaseDiscriminator):
         self.head = nn.Sequential(nn.Flatten(), hidden, nn.LeakyReLU(0.2), nn.Linear(8 * BASE, 1), nn.Sigmoid())
 
     def forward(self, x, output_layer_levels=None):
+        """The last convolution's features, where they are asked for, or else the verdict."""
         h = self.downs(2 * x - 1)
         if output_layer_levels is not None:
             return ModelOutput(embedding_layer_1=h)
@@ -86,10 +88,10 @@ class Discriminator(BaseDiscriminator):
 
 def pythae_stepper(images):
     """A function that takes a step of pythae's trainer, as its `train_step` does for each batch; returns seconds."""
-    config = VAEGANConfig(
+    config = models.VAEGANConfig(
         input_dim=(SHAPE[2], *SHAPE[:2]), latent_dim=LATENTS, reconstruction_layer=1, equilibrium=0.68, margin=100.0
     )  # so wide a margin that all three always move, as ours do
-    model = PythaeVAEGAN(config, encoder=Encoder(), decoder=Decoder(), discriminator=Discriminator())
+    model = models.VAEGAN(config, encoder=Encoder(), decoder=Decoder(), discriminator=Discriminator())
     data = BaseDataset(torch.tensor(images.transpose(0, 3, 1, 2).copy()), torch.ones(len(images)))
     told = {
         f"{player}_{key}": value

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from vaekit import images
+from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.recipe import RecipeError
@@ -214,6 +214,15 @@ def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit
     card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
     assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 12, 48, ["rendered:40"])
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
+    # Another training may start from the bundle as from the run, of which it holds the generator in float16.
+    of_run, of_bundle = (
+        starting.weights(str(name), apps.task, apps.exportable) for name in (run, tmp_path / "bundles" / "mine")
+    )
+    assert (set(of_run), set(of_bundle)) == ({"encoder", "generator", "discriminator"}, {"generator"})
+    for expected, found in zip(*(part["generator"][0] for part in (of_run, of_bundle)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+    with pytest.raises(RecipeError, match="neither a run nor a bundle"):
+        starting.weights(str(tmp_path), apps.task, apps.exportable)
 
 
 def test_blending_moves_the_weights_by_a_share():

@@ -1,5 +1,6 @@
 """The command line: `vaekit VERB`. Nothing heavy is imported before its verb runs."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,10 +53,19 @@ def train(
       vaekit train cvaegan --data mnist.npz --out runs/digits
     """
     from vaekit.recipe import load_recipe
+    from vaekit.starting import weights
     from vaekit.training import train as run
 
     loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
-    run(loaded, task, out, resume=resume, progress=sys.stdout.isatty(), strategy=strategy and strategy.value)
+    run(
+        loaded,
+        task,
+        functools.partial(weights, tasks=task, exporters=exportable),
+        out,
+        resume=resume,
+        progress=sys.stdout.isatty(),
+        strategy=strategy and strategy.value,
+    )
 
 
 @app.command()

@@ -23,14 +23,22 @@ class HalfWeights:
     """float16 copies of networks' weights, to be stored in their stead: half the file, computed in float32 as ever.
 
     Attributes:
+        networks: whose weights they are.
         module: holds the copies, and is all that is saved: a Keras model would drag its layers' functions and its
             optimizer's slots along.
     """
 
     def __init__(self, networks: list[keras.Model]):
+        self.networks = networks
         self._originals = [v for network in networks for v in network.variables]
         self.module = tf.Module()
         self.module.copies = [tf.Variable(tf.cast(v.value, tf.float16), trainable=False) for v in self._originals]
+
+    def load(self, bundle: Path) -> None:
+        """Give the networks the weights of the same networks that a bundle's folder holds."""
+        stored = tf.train.load_checkpoint(str(bundle / "variables" / "variables"))
+        for index, variable in enumerate(self._originals):
+            variable.assign(stored.get_tensor(f"copies/{index}/.ATTRIBUTES/VARIABLE_VALUE"))
 
     def worn(self):
         """A context within which the networks compute with the copies; open it inside the traced function."""

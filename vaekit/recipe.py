@@ -64,7 +64,7 @@ class Schedule(_Table):
     steps_per_epoch: PositiveInt
     seed: int = 0
     start: tuple[str, ...] = ()
-    """Runs from whose averaged weights the players that both have start, and frozen networks take theirs."""
+    """Runs, bundles: players that both have start from their (averaged) weights, and frozen networks take theirs."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)

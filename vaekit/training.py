@@ -113,6 +113,7 @@ def checkpoints(run: Path) -> list[Path]:
 def train(
     recipe: Recipe,
     tasks: Callable[[str], Task],
+    start: Callable[[str], dict[str, list]],
     run: Path,
     *,
     resume: bool = False,
@@ -124,6 +125,7 @@ def train(
     Args:
         recipe: what to train.
         tasks: finds the task of an `app`.
+        start: from a name in `train.start` to weights by player, as vaekit.starting.weights has them.
         run: the folder of the run.
         resume: whether a run that is there already goes on.
         progress: whether there is a bar.
@@ -146,20 +148,18 @@ def train(
     if place.chief:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
-    start: dict[str, list] = {}
-    for other_run in () if done else recipe.train.start:
-        other, *_ = restore(Path(other_run), tasks)
-        with other.averages():
-            start |= {player: [n.get_weights() for n in networks] for player, networks in other.players.items()}
+    begun: dict[str, list] = {}
+    for name in () if done else recipe.train.start:
+        begun |= start(name)
     with place.scope():
         model = build(recipe, task)
-    untrained = model.frozen.keys() - start.keys()
+    untrained = model.frozen.keys() - begun.keys()
     if untrained and not done:
         raise RecipeError(f"train.start names no run that has trained the {', '.join(untrained)}")
     networks = model.players | model.frozen
-    for player in start.keys() & networks.keys():
+    for player in begun.keys() & networks.keys():
         try:
-            for network, weights in zip(networks[player], start[player], strict=True):
+            for network, weights in zip(networks[player], begun[player], strict=True):
                 network.set_weights(weights)
         except ValueError:
             raise RecipeError(f"train.start: the {player} there is of another shape than this one's") from None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimed.common import Classifier, Trial, drawn, mnist, people, say, train
+from claimed.common import SIDE, Classifier, Trial, drawn, mnist, people, say, train
 from vaekit.metrics import accuracy, frechet_distance, inception_score
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.gan import GAN
@@ -18,7 +18,7 @@ def main(trial: Trial) -> None:
     judge = Classifier(x, y, x_test, y_test, epochs=3)
     compare(trial, judge, x, y, x_test, trial.steps(DIGIT_STEPS), 10000, likelihood="bernoulli")
 
-    faces, who = people(trial.data, "celeb", 64)
+    faces, who = people(trial.data, "celeb", SIDE)
     often = np.argsort(-np.bincount(who), kind="stable")[:PEOPLE]
     chosen = np.flatnonzero(np.isin(who, often))
     label = np.searchsorted(np.sort(often), who[chosen]).astype("int32")

@@ -23,6 +23,7 @@ class Inception:
             raise SystemExit(f"--features inception: the weights of InceptionV3 cannot be loaded: {error}") from None
 
     def __call__(self, images) -> np.ndarray:
+        """Features of an array of images."""
         return in_parts(self._features, np.asarray(images, np.float32))
 
     def _features(self, part):

@@ -2,30 +2,30 @@
 
 import numpy as np
 
-from claimed.common import Trial, in_parts, people, say, train
+from claimed.common import SIDE, Trial, in_parts, people, say, train
 from vaekit.metrics import psnr
 from vaekit.models.cvaegan import CVAEGAN
 
 STEPS = 6000
 PEOPLE = 30
-PARTS = {"eyes": (26, 38, 18, 46), "nose": (32, 46, 24, 40), "mouth": (44, 54, 22, 42)}
-"""Top, bottom, left, right of what is missing, in pixels of 64."""
+PARTS = {"eyes": (13, 19, 9, 23), "nose": (16, 23, 12, 20), "mouth": (22, 27, 11, 21)}
+"""Top, bottom, left, right of what is missing, in pixels of 32."""
 
 
 def main(trial: Trial) -> None:
     """PSNR in the hole of faces of `celeb` of which a part is missing, at first grey."""
-    faces, who = people(trial.data, "celeb", 64)
+    faces, who = people(trial.data, "celeb", SIDE)
     often = np.sort(np.argsort(-np.bincount(who), kind="stable")[:PEOPLE])
     chosen = np.flatnonzero(np.isin(who, often))
     x, y = faces[chosen], np.searchsorted(often, who[chosen]).astype("int32")
     held = np.arange(len(x)) % 5 == 0
     arrays = {"image": x[~held], "label": y[~held]}
     model = train(
-        lambda: CVAEGAN((64, 64, 3), classes=PEOPLE, latent_dim=64, base=24), arrays, trial.steps(STEPS), flip=True
+        lambda: CVAEGAN((SIDE, SIDE, 3), classes=PEOPLE, latent_dim=64, base=24), arrays, trial.steps(STEPS), flip=True
     )
     lines = []
     for part, (top, bottom, left, right) in PARTS.items():
-        mask = np.zeros((held.sum(), 64, 64, 1), np.float32)
+        mask = np.zeros((held.sum(), SIDE, SIDE, 1), np.float32)
         mask[:, top:bottom, left:right] = 1
         hole = mask[0, ..., 0] > 0
         damaged = np.where(mask > 0, np.float32(0.5), x[held])

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from claimed.common import Trial, celeba64, in_parts, say, train
+from claimed.common import SIDE, Trial, celeba64, in_parts, say, train
 from vaekit.metrics import frechet_distance
 from vaekit.models.three_class_vaegan import ThreeClassVAEGAN
 from vaekit.models.vaegan import VAEGAN
@@ -19,7 +19,7 @@ def main(trial: Trial) -> None:
     lines = []
     for name, kind in (("VAE/GAN", VAEGAN), ("three classes", ThreeClassVAEGAN)):
         model = train(
-            lambda kind=kind: kind((64, 64, 3), latent_dim=LATENTS, base=24), {"image": x}, trial.steps(STEPS)
+            lambda kind=kind: kind((SIDE, SIDE, 3), latent_dim=LATENTS, base=24), {"image": x}, trial.steps(STEPS)
         )
         rng = np.random.default_rng(0)
         mean, log_variance = (in_parts(functools.partial(posterior, model, which), x) for which in (0, 1))

@@ -3,7 +3,7 @@
 import numpy as np
 from features import Features
 
-from claimed.common import Trial, celeba64, drawn, in_parts, say, train
+from claimed.common import SIDE, Trial, celeba64, drawn, in_parts, say, train
 from vaekit.metrics import frechet_distance
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
@@ -18,8 +18,8 @@ def main(trial: Trial) -> None:
     real = features(held)
     lines = [f"real images: gradient energy {gradient_energy(held):.5f}"]
     for name, make in (
-        ("VAE", lambda: VAE((64, 64, 3), latent_dim=128, base=24, likelihood="gaussian")),
-        ("VAE/GAN", lambda: VAEGAN((64, 64, 3), base=24)),
+        ("VAE", lambda: VAE((SIDE, SIDE, 3), latent_dim=128, base=24, likelihood="gaussian")),
+        ("VAE/GAN", lambda: VAEGAN((SIDE, SIDE, 3), base=24)),
     ):
         model = train(make, {"image": x}, trial.steps(STEPS), flip=True)
         samples = drawn(model, COUNT)
