@@ -1,133 +1,42 @@
-"""VAE/GAN's training step beside pythae's (`rates.py --pythae`): the same layers, batch and optimizer in one run.
+"""VAE/GAN's training step beside pythae's (Chadebec et al. 2022): the same layers, batch and optimizer in one run.
 
-pythae (Chadebec et al. 2022) has its VAEGAN and trainer in PyTorch; the networks, which a user of it writes, are
-vaekit's, layer for layer.
+    pip install pythae                        # and PyTorch with it
+    python benchmarks/beside_pythae.py
+
+pythae's VAEGAN takes the step of pythae's own trainer; the networks, which a user of it writes, are vaekit's, layer
+for layer. Rounds alternate, medians are printed, and the ratio is the median of the ratios within a round.
 """
 
+import argparse
 import statistics
-import tempfile
-import time
+import subprocess
+import sys
+from pathlib import Path
 
-import torch
-from pythae import models
-from pythae.data.datasets import BaseDataset
-from pythae.models.base.base_utils import ModelOutput
-from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
-from pythae.trainers import CoupledOptimizerAdversarialTrainer, CoupledOptimizerAdversarialTrainerConfig
 from rates import BATCH, SHAPE, batch, make, stepper
-from torch import nn
-
-BASE, LATENTS = 32, 128
-WIDTHS = (BASE, 2 * BASE, 4 * BASE, 8 * BASE)
-SMALLEST = SHAPE[0] // 16
-
-
-def downs() -> nn.Sequential:
-    """Strided convolutions, normalised but for the first."""
-    layers, before = [], SHAPE[2]
-    for width in WIDTHS:
-        first = before == SHAPE[2]
-        layers.append(nn.Conv2d(before, width, 5, stride=2, padding=2, bias=first))
-        layers += [] if first else [nn.BatchNorm2d(width)]
-        layers.append(nn.LeakyReLU(0.2))
-        before = width
-    return nn.Sequential(*layers)
-
-
-class Encoder(BaseEncoder):
-    """Of `gaussian_encoder`."""
-
-    def __init__(self):
-        super().__init__()
-        self.downs = downs()
-        self.mean, self.log_variance = (nn.Linear(SMALLEST**2 * WIDTHS[-1], LATENTS) for _ in range(2))
-
-    def forward(self, x):
-        """Mean and logarithm of the variance."""
-        h = self.downs(2 * x - 1).flatten(1)
-        return ModelOutput(embedding=self.mean(h), log_covariance=8 * torch.tanh(self.log_variance(h)))
-
-
-class Decoder(BaseDecoder):
-    """Of `decoder`."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense = nn.Linear(LATENTS, SMALLEST**2 * WIDTHS[-1], bias=False)
-        layers, before = [], WIDTHS[-1]
-        for width in WIDTHS[::-1]:
-            layers += [nn.BatchNorm2d(before), nn.ReLU()]
-            layers.append(nn.ConvTranspose2d(before, width, 4, stride=2, padding=1, bias=False))
-            before = width
-        layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.Conv2d(before, SHAPE[2], 3, padding=1), nn.Sigmoid()]
-        self.ups = nn.Sequential(*layers)
-
-    def forward(self, z):
-        """Images of latents."""
-        return ModelOutput(reconstruction=self.ups(self.dense(z).view(-1, WIDTHS[-1], SMALLEST, SMALLEST)))
-
-
-class Discriminator(BaseDiscriminator):
-    """Of `discriminator`, with the probability that pythae wants."""
-
-    depth = 2
-
-    def __init__(self):
-        super().__init__()
-        self.downs = downs()
-        hidden = nn.Linear(SMALLEST**2 * WIDTHS[-1], 8 * BASE)
-        self.head = nn.Sequential(nn.Flatten(), hidden, nn.LeakyReLU(0.2), nn.Linear(8 * BASE, 1), nn.Sigmoid())
-
-    def forward(self, x, output_layer_levels=None):
-        """The last convolution's features, where they are asked for, or else the verdict."""
-        h = self.downs(2 * x - 1)
-        if output_layer_levels is not None:
-            return ModelOutput(embedding_layer_1=h)
-        return ModelOutput(embedding=self.head(h))
-
-
-def pythae_stepper(images):
-    """A function that takes a step of pythae's trainer, as its `train_step` does for each batch; returns seconds."""
-    config = models.VAEGANConfig(
-        input_dim=(SHAPE[2], *SHAPE[:2]), latent_dim=LATENTS, reconstruction_layer=1, equilibrium=0.68, margin=100.0
-    )  # so wide a margin that all three always move, as ours do
-    model = models.VAEGAN(config, encoder=Encoder(), decoder=Decoder(), discriminator=Discriminator())
-    data = BaseDataset(torch.tensor(images.transpose(0, 3, 1, 2).copy()), torch.ones(len(images)))
-    told = {
-        f"{player}_{key}": value
-        for player in ("encoder", "decoder", "discriminator")
-        for key, value in (("optimizer_cls", "RMSprop"), ("learning_rate", 3e-4))
-    }
-    trainer = CoupledOptimizerAdversarialTrainer(
-        model,
-        data,
-        training_config=CoupledOptimizerAdversarialTrainerConfig(
-            output_dir=tempfile.mkdtemp(), num_epochs=1, per_device_train_batch_size=BATCH, no_cuda=True, **told
-        ),
-    )
-    trainer.prepare_training()
-
-    def play() -> float:
-        started = time.perf_counter()
-        trainer.train_step(1)
-        return time.perf_counter() - started
-
-    for _ in range(2):
-        play()
-    return play
 
 
 def main(rounds: int) -> None:
     """Print the table."""
-    told = batch("vaegan")
-    model = make("vaegan")
-    plays = {"vaekit": stepper(model, told), "pythae": pythae_stepper(told["image"].numpy())}
-    times: dict[str, list[float]] = {name: [] for name in plays}
-    for _ in range(rounds):
-        for name, play in plays.items():
-            times[name].append(play())
-    print(f"VAE/GAN, {SHAPE} float32, batch {BATCH}, {rounds} rounds; PyTorch {torch.__version__}")
+    play = stepper(make("vaegan"), batch("vaegan"))
+    command = [sys.executable, str(Path(__file__).with_name("pythae_vaegan.py"))]
+    times: dict[str, list[float]] = {"vaekit": [], "pythae": []}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as pythae:
+        assert pythae.stdin and pythae.stdout
+        version = pythae.stdout.readline().strip()
+        for _ in range(rounds):
+            times["vaekit"].append(play())
+            pythae.stdin.write("step\n")
+            times["pythae"].append(float(pythae.stdout.readline()))
+        pythae.stdin.close()
+    print(f"VAE/GAN, {SHAPE} float32, batch {BATCH}, {rounds} rounds; PyTorch {version}")
     for name, seconds in times.items():
         print(f"{name:10} {BATCH / statistics.median(seconds):6.0f} images/s")
     ours, theirs = times.values()
     print(f"faster: {statistics.median(b / a for a, b in zip(ours, theirs, strict=True)):.2f} x")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    main(parser.parse_args().rounds)

@@ -1,11 +1,8 @@
-"""How many images a second each model of the family trains on, and VAE/GAN beside pythae's.
+"""How many images a second each model of the family trains on.
 
     python benchmarks/rates.py
-    python benchmarks/rates.py --pythae        # with `pip install pythae`, which installs PyTorch
 
-Models as they come, on 64x64x3 images, 64 a batch, float32. With --pythae both train VAE/GANs of the same layers with
-the same batch in one run, in rounds that alternate: pythae's VAEGAN by its own trainer's step, vaekit's by its
-`train_step`; medians are printed, and the ratio is the median of the ratios within a round.
+Models as they come, on 64x64x3 images, 64 a batch, float32.
 """
 
 import argparse
@@ -80,11 +77,4 @@ def stepper(model, told: dict):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--pythae", action="store_true", help="compare VAE/GAN with pythae's")
-    arguments = parser.parse_args()
-    if arguments.pythae:
-        from beside_pythae import main as beside
-
-        beside(rounds=arguments.steps)
-    else:
-        main(arguments.steps)
+    main(parser.parse_args().steps)

@@ -97,6 +97,7 @@ def test_players_share_no_variable_and_leave_none_out(trained):
 
 def test_each_loss_reaches_its_own_player_and_no_other(row):
     """A step moves a player by the gradient of its own loss alone, whatever the others' losses are."""
+    keras.utils.set_random_seed(1)
     model = row.create(row.shapes[0])
     objective = model.objective
     model.compile({p: keras.optimizers.SGD(0.01) for p in model.players}, run_eagerly=True)

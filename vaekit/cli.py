@@ -53,10 +53,12 @@ def train(
       vaekit train cvaegan --data mnist.npz --out runs/digits
     """
     from vaekit.recipe import load_recipe
+
+    loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
+    # After the recipe is found good: Keras and its backend take seconds.
     from vaekit.starting import weights
     from vaekit.training import train as run
 
-    loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
     run(
         loaded,
         task,

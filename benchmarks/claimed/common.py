@@ -101,13 +101,15 @@ class Draws(keras.utils.PyDataset):
         return batch
 
 
-def train(make, arrays: dict[str, np.ndarray], steps: int, *, batch_size=64, seed=0, flip=False, batches=Draws):
+def train(
+    make, arrays: dict[str, np.ndarray], steps: int, *, batch_size=64, seed=0, flip=False, batches=Draws, optimizers=None
+):
     """A model that `make()` makes, trained on arrays; the averaged weights are worn. Prints images a second."""
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("mixed_bfloat16")  # twice as quick where a processor has it
     model = make()
     keras.config.set_dtype_policy("float32")
-    model.compile(average=0.999 if steps > 4000 else 0.99)
+    model.compile(optimizers and optimizers(model), average=0.999 if steps > 4000 else 0.99)
     started = time.monotonic()
     history = model.fit(batches(arrays, batch_size, steps, seed, flip), epochs=1, verbose=0).history
     rate = steps * batch_size / (time.monotonic() - started)
