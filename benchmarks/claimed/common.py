@@ -102,9 +102,13 @@ class Draws(keras.utils.PyDataset):
 
 
 def train(
-    make, arrays: dict[str, np.ndarray], steps: int, *, batch_size=64, seed=0, flip=False, batches=Draws, optimizers=None
-):
-    """A model that `make()` makes, trained on arrays; the averaged weights are worn. Prints images a second."""
+    make, arrays: dict[str, np.ndarray], steps: int, *,
+    batch_size=64, seed=0, flip=False, batches=Draws, optimizers=None,
+):  # fmt: skip
+    """A model that `make()` makes, trained on arrays; the averaged weights are worn. Prints images a second.
+
+    `optimizers(model)` are taken instead of its own, where they are given.
+    """
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("mixed_bfloat16")  # twice as quick where a processor has it
     model = make()
