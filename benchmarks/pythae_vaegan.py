@@ -85,7 +85,7 @@ class Discriminator(BaseDiscriminator):
         return ModelOutput(embedding=self.head(h))
 
 
-def main() -> None:
+def main(folder: str) -> None:
     """Take a step of pythae's trainer for every line on standard input, and print its seconds."""
     config = models.VAEGANConfig(
         input_dim=(SHAPE[2], *SHAPE[:2]), latent_dim=LATENTS, reconstruction_layer=1, equilibrium=0.68, margin=100.0
@@ -101,7 +101,7 @@ def main() -> None:
         model,
         data,
         training_config=CoupledOptimizerAdversarialTrainerConfig(
-            output_dir=tempfile.mkdtemp(), num_epochs=1, per_device_train_batch_size=BATCH, no_cuda=True, **told
+            output_dir=folder, num_epochs=1, per_device_train_batch_size=BATCH, no_cuda=True, **told
         ),
     )
     trainer.prepare_training()
@@ -116,4 +116,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as empty:
+        main(empty)

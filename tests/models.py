@@ -112,19 +112,19 @@ TABLE = [
     Row(
         "srgan",
         lambda shape: SRGAN(shape, scale=2, width=8, depth=1, base=4),
-        shapes=((16, 8, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (16, 16, 3)),
         extras={"small": lambda rng, image: image[:, ::2, ::2]},
     ),
     Row(
         "pix2pix",
         lambda shape: Pix2Pix(shape[2], condition_channels=1, latent_dim=2, widths=(8, 8)),
-        shapes=((16, 8, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (16, 16, 3)),
         extras={"condition": lambda rng, image: image[..., :1]},
     ),
     Row(
         "cyclegan",
         lambda shape: CycleGAN(shape[2], widths=(8, 8)),
-        shapes=((16, 8, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (16, 16, 3)),
         extras={"other": lambda rng, image: image[::-1]},
     ),
     Row(
@@ -177,7 +177,7 @@ TABLE = [
     Row(
         "upscaler",
         lambda shape: Upscaler(shape[2], scales=(2, 4), width=8, depth=1),
-        shapes=((16, 8, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (16, 16, 3)),
         extras={
             "small_2": lambda rng, image: image[:, ::2, ::2],
             "large_2": lambda rng, image: image,
@@ -188,7 +188,7 @@ TABLE = [
     Row(
         "super_resolver",
         lambda shape: SuperResolver(shape[2], scales=(2, 4), width=8, depth=1, latent_dim=4, widths=(8, 8)),
-        shapes=((16, 8, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (16, 16, 3)),
         extras={
             "small_2": lambda rng, image: image[:, ::2, ::2],
             "small_4": lambda rng, image: image[:, ::4, ::4],
@@ -204,7 +204,7 @@ TABLE = [
             recognised=1,
             attributes=3,
         ),
-        shapes=((16, 8, 3), (16, 16, 3)),
+        shapes=((32, 24, 3), (16, 16, 3)),
         extras={"mask": _mask, "hint": _hint},
     ),
 ]
