@@ -175,7 +175,7 @@ def save(feature) -> None:
     import tensorflow as tf
     import tf2onnx
 
-    from vaekit.export import halve_weights
+    from vaekit.weights import halve_weights
 
     spec = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32, "image")]
     function = tf.function(lambda image: {"feature": feature(image, training=False)}, spec, autograph=False)

@@ -139,7 +139,7 @@ def save(network, names) -> None:
     import tensorflow as tf
     import tf2onnx
 
-    from vaekit.export import halve_weights
+    from vaekit.weights import halve_weights
 
     spec = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32, "image")]
     function = tf.function(lambda image: network(image, training=False), spec, autograph=False)

@@ -62,8 +62,8 @@ def save(run: Path) -> None:
     import tf2onnx
 
     from vaekit.apps import task
-    from vaekit.export import halve_weights
     from vaekit.training import restore
+    from vaekit.weights import halve_weights
 
     model, *_ = restore(run, task)
     spec = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32, "image")]

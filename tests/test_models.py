@@ -92,16 +92,45 @@ def test_ipgan_draws_the_identity_of_one_and_the_attributes_of_the_other():
     np.testing.assert_allclose(numbers(model.transfer(x_s, x_a)), expected)
 
 
-def test_the_front_is_learnt_from_frontal_codes_where_they_are_known():
-    model = FaceIPGAN((16, 16, 1), 2, 4, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4,), decoder_widths=(8,))
-    model.encoder = lambda x, training: (x[:, 0, :2, 0], ops.zeros((len(x), 2)))
-    model.turner = ops.ones_like
+@pytest.fixture
+def face_ipgan():
+    return FaceIPGAN((16, 16, 1), 2, 4, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4,), decoder_widths=(8,))
+
+
+@pytest.mark.parametrize(
+    ("mixed", "x_a", "same", "turned"),
+    [
+        (True, [0, 21, 13, 12, 4, 15, 17, 16, 8, 29], [1, 1, 0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (False, [0, 21, 22, 13, 4, 15, 16, 17, 8, 29], [1] * 10, [0, 1, 1, 0, 0, 0, 0, 0, 0, 1]),
+    ],
+)
+def test_face_ipgan_pairs_within_four(face_ipgan, mixed, x_a, same, turned):
+    """Pictures are numbered from 0, partners from 10, fronts from 20; the front of 0, 1, 2, 8 and 9 is known."""
+    image, partner, front = (np.arange(n, n + 10, dtype=np.float32).reshape(10, 1, 1, 1) for n in (0, 10, 20))
+    fronted = np.isin(np.arange(10), (0, 1, 2, 8, 9)).astype(np.float32)
+    face_ipgan.mixed = mixed
+    found = face_ipgan.pair({"image": image, "partner": partner, "front": front, "fronted": fronted})
+    assert [numbers(part).ravel().tolist() for part in found] == [x_a, same, turned]
+
+
+def test_the_front_is_drawn_from_the_turned_code_of_the_picture_itself(face_ipgan):
+    """With codes of two pixels, and a turner that answers 1 (to_front adds the code): rows 1 and 2 are turned."""
+    codes = []
+    face_ipgan.mixed = False
+    face_ipgan.encoder = lambda x, training: (x[:, 0, :2, 0], ops.zeros((len(x), 2)))
+    face_ipgan.sample_posterior = lambda mean, log_variance: mean
+    face_ipgan.turner = ops.ones_like
+    face_ipgan.generator = lambda vector, training: codes.append(numbers(vector)) or ops.zeros((4, 16, 16, 1))
     image, partner, front = np.random.default_rng(0).uniform(size=(3, 4, 16, 16, 1)).astype(np.float32)
-    batch = {"image": image, "partner": partner, "front": front, "fronted": np.array([1, 0, 0, 1], np.float32)}
-    loss = float(model.objective(batch)[0]["front"])
-    # The encoder sees pictures in -1..1; so codes are 2 x - 1, and 1 is added to them.
-    gaps = (2 * image[:, 0, :2, 0] + 1 - 2 * front[:, 0, :2, 0]) ** 2
-    assert loss == pytest.approx(0.5 * gaps[[0, 3]].sum() / 4, rel=1e-5)
+    _, terms = face_ipgan.objective(
+        {"image": image, "partner": partner, "front": front, "fronted": np.array([0, 1, 1, 0], np.float32)}
+    )
+    seen = np.stack([image[0], image[1], image[2], partner[3]])[:, 0, :2, 0]
+    # The encoder sees pictures in -1..1; the last of a vector's numbers are the attributes.
+    expected = 2 * seen - 1 + [[0], [1], [1], [0]]
+    np.testing.assert_allclose(codes[0][:, 4:], expected, rtol=1e-6)
+    wanted = np.stack([image[0], front[1], front[2], partner[3]])
+    assert float(terms["pixel"]) == pytest.approx(wanted.mean(), rel=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -9,41 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from vaekit.bundle import CARD, EXTRA, ONNX, digest, onnx_input
+from vaekit.weights import HalfWeights
 
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
-
-
-class HalfWeights:
-    """float16 copies of networks' weights, to be stored in their stead: half the file, computed in float32 as ever.
-
-    Attributes:
-        networks: whose weights they are.
-        module: holds the copies, and is all that is saved: a Keras model would drag its layers' functions and its
-            optimizer's slots along.
-    """
-
-    def __init__(self, networks: list[keras.Model]):
-        self.networks = networks
-        self._originals = [v for network in networks for v in network.variables]
-        self.module = tf.Module()
-        self.module.copies = [tf.Variable(tf.cast(v.value, tf.float16), trainable=False) for v in self._originals]
-
-    def load(self, bundle: Path) -> None:
-        """Give the networks the weights of the same networks that a bundle's folder holds."""
-        stored = tf.train.load_checkpoint(str(bundle / "variables" / "variables"))
-        for index, variable in enumerate(self._originals):
-            variable.assign(stored.get_tensor(f"copies/{index}/.ATTRIBUTES/VARIABLE_VALUE"))
-
-    def worn(self):
-        """A context within which the networks compute with the copies; open it inside the traced function."""
-        pairs = zip(self._originals, self.module.copies, strict=True)
-        return keras.StatelessScope([(variable, tf.cast(copy, variable.dtype)) for variable, copy in pairs])
 
 
 @dataclass(frozen=True)
@@ -145,7 +117,7 @@ def _named(signature: Signature) -> Signature:
 
 
 def to_onnx(model: Exportable) -> bytes:
-    """All of `tensors` as one ONNX graph that shares the weights; weights stored as float16, computed in float32.
+    """All of `tensors` as one ONNX graph that shares the weights; stored small, computed in float32.
 
     ONNX Runtime computes the whole graph whichever output is asked for. So every signature but "tensor" has inputs
     of its own, called NAME_SIGNATURE, and what is not asked for is given the least there is to do.
@@ -168,30 +140,7 @@ def to_onnx(model: Exportable) -> bytes:
 
     function = tf.function(call, input_signature=specs)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
-    return halve_weights(proto).SerializeToString()
-
-
-def halve_weights(proto, smallest: int = 1024):
-    """Store every float32 weight of more than `smallest` numbers as float16, cast back where it is used.
-
-    The cast is folded once when a session is made: half the file, the same speed.
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
-    kept, casts = [], []
-    for weight in proto.graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) <= smallest:
-            kept.append(weight)
-            continue
-        half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{weight.name}.half")
-        kept.append(half)
-        casts.append(helper.make_node("Cast", [half.name], [weight.name], to=TensorProto.FLOAT))
-    del proto.graph.initializer[:]
-    proto.graph.initializer.extend(kept)
-    nodes = [*casts, *proto.graph.node]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
-    return proto
+    return model.weights.pack(proto).SerializeToString()
 
 
 def decode_image(data, channels: int):

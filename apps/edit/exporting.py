@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from vaekit import faces
 from vaekit.apps.edit.editor import STRONGEST
-from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+from vaekit.export import Exportable, decode_image, encode_image
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
+from vaekit.weights import HalfWeights
 
 LARGEST = 4096
 """Longest side that `serving_default` takes."""

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+from vaekit.export import Exportable, decode_image, encode_image
 from vaekit.models.face_ipgan import FaceIPGAN
+from vaekit.weights import ByteWeights
 
 LARGEST = 4096
 """Longest side that `serving_default` takes."""
@@ -14,7 +15,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
 
     All take aligned faces in template N: a server finds none.
     """
-    weights = HalfWeights([model.embedder, model.encoder, model.generator, model.turner])
+    weights = ByteWeights([model.embedder, model.encoder, model.generator, model.turner])
     height, width, channels = model.image_shape
     face = tf.TensorSpec((None, height, width, channels), tf.float32)
     number = tf.TensorSpec((None,), tf.float32)

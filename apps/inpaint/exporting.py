@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from vaekit.apps.inpaint.editor import COARSE
 from vaekit.apps.inpaint.training import Inpainter
-from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.weights import HalfWeights
 
 LARGEST = 1024
 """Longest side that `serving_default` takes: it repairs a picture whole, the editor works in tiles."""

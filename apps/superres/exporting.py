@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
-from vaekit.export import Exportable, HalfWeights, decode_image, encode_image
+from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.weights import HalfWeights
 
 LARGEST = 1024
 """Longest side that `serving_default` takes: it enlarges a picture whole, the editor works in tiles."""

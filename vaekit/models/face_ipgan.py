@@ -18,15 +18,16 @@ class FaceIPGAN(AdversarialModel):
 
     A few thousand photos cannot teach a network who people are, and a recogniser that saw millions can (vaekit train
     embed). L_I and L_C fall away with it, and L_GC is the cosine distance of its embeddings. L_GR asks for x_a where
-    x_s shows the same person, be it in another picture: the paper has only the same picture.
+    x_s shows the same person, be it in another picture: the paper has only the same picture. A and G move as one, by
+    the sum of their losses, which takes a pass back through G less.
 
-    A further player, front, learns what A(x) would be from the front: of people who were photographed both ways, the
-    code of the frontal picture, as far as the turned one's tells it. It moves nothing but itself.
+    A has a second head, the turner, which says what A(x) would be from the front. It is told by L_GR of people who
+    were photographed both ways.
 
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
     "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
-    Of every four rows the first is its own x_a, the second's partner is; with `mixed`, the others' x_a are each
-    other's partners.
+    Of every four rows the first is its own x_a. The second is turned to its front, or where that is not known its
+    partner is x_a. With `mixed`, the third's and the fourth's x_a are each other's partners.
 
     Args:
         image_shape: (H, W, C), sides that are multiples of the embedder's.
@@ -44,7 +45,7 @@ class FaceIPGAN(AdversarialModel):
     """
 
     terms = ("kl", "pixel", "feature", "identity", "adversarial")
-    averaged = ("attributes", "generator", "front")
+    averaged = ("generator",)
 
     def __init__(
         self,
@@ -54,13 +55,13 @@ class FaceIPGAN(AdversarialModel):
         side=64,
         embedder_widths=(32, 64, 128, 192),
         encoder_widths=(24, 48, 96, 128),
-        decoder_widths=(192, 160, 128, 96, 48),
+        decoder_widths=(128, 128, 112, 64, 32),
         mixed=True,
         kl=1e-3,
         pixel=5.0,
         feature=1.0,
         different=0.1,
-        identity=1.0,
+        identity=0.5,
         adversarial=0.5,
         **kwargs,
     ):
@@ -80,9 +81,7 @@ class FaceIPGAN(AdversarialModel):
         self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
         self.set_players(
             {
-                "attributes": [self.encoder],
-                "generator": [self.generator],
-                "front": [self.turner],
+                "generator": [self.encoder, self.turner, self.generator],
                 "discriminator": [self.discriminator],
             }
         )
@@ -90,13 +89,14 @@ class FaceIPGAN(AdversarialModel):
 
     # === Objective ===
     def objective(self, batch, training=True):
-        """L_KL + L_GR; L_GR + L_GC + the adversarial loss; the distance to frontal codes; L_D."""
+        """L_KL + L_GR + L_GC + the adversarial loss; L_D."""
         x_s = batch["image"]
-        x_a, same = self.pair(x_s, batch["partner"])
+        x_a, same, turned = self.pair(batch)
         who = self.look(x_s)["embedding"]
-        mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
+        mean, log_variance = self.encoder(2.0 * _where(turned, x_s, x_a) - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
-        x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
+        attributes = _where(turned, self.to_front(mean), self.sample_posterior(mean, log_variance))
+        x_new = self.decode(who, attributes, training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
         weight = (same + self.different * (1.0 - same))[:, None, None, None]
@@ -106,9 +106,6 @@ class FaceIPGAN(AdversarialModel):
         l_gr = self.pixel * l_pixel + self.feature * l_feature
         # L_GC
         l_identity = losses.cosine_distance(who, seen["embedding"])
-        # what A(x) would be from the front
-        turned, front = (ops.stop_gradient(self.encode(batch[key])) for key in ("image", "front"))
-        l_front = losses.half_squared_distance(self.to_front(turned), front, batch["fronted"])
         # L_D
         real, fake = (
             self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
@@ -118,26 +115,26 @@ class FaceIPGAN(AdversarialModel):
         l_fool = losses.weighted_mean(-fake)
         return (
             {
-                "attributes": self.kl * l_kl + l_gr,
-                "generator": l_gr + self.identity * l_identity + self.adversarial * l_fool,
-                "front": l_front,
+                "generator": self.kl * l_kl + l_gr + self.identity * l_identity + self.adversarial * l_fool,
                 "discriminator": l_d,
             },
             {"kl": l_kl, "pixel": l_pixel, "feature": l_feature, "identity": l_identity, "adversarial": l_fool},
         )
 
-    def pair(self, x_s, partner):
-        """(x_a, [N] 1 where it shows the person of x_s).
+    def pair(self, batch):
+        """(x_a, [N] 1 where it shows the person of x_s, [N] 1 where it is to be drawn from the turned code of x_s).
 
         Within four, so that replicas which share a batch pair as one does.
         """
+        x_s, partner = batch["image"], batch["partner"]
         count = ops.shape(x_s)[0]
         rows = ops.arange(count)
         turn = rows % 4
         moves = ops.logical_and(turn >= 2, rows < count - count % 4) if self.mixed else ops.zeros_like(rows, "bool")
         others = ops.take(partner, ops.where(moves, rows + 5 - 2 * turn, rows), axis=0)
-        own = (turn == 0)[:, None, None, None]
-        return ops.where(own, x_s, others), 1.0 - ops.cast(moves, "float32")
+        moves, own = ops.cast(moves, "float32"), ops.cast(turn == 0, "float32")
+        turned = (1.0 - moves) * (1.0 - own) * ops.cast(batch["fronted"], "float32")
+        return _where(own, x_s, _where(turned, batch["front"], others)), 1.0 - moves, turned
 
     def look(self, images):
         """What the embedder makes of images: {"embedding": [N, identity_dim] of unit length, "layers": features}."""
@@ -175,3 +172,8 @@ class FaceIPGAN(AdversarialModel):
     def transfer(self, x_s, x_a):
         """The people of x_s, shown as those of x_a are."""
         return self.decode(self.identify(x_s), self.encode(x_a))
+
+
+def _where(rows, a, b):
+    """Rows of a where `rows` [N] is 1, of b where it is 0."""
+    return ops.where(ops.reshape(rows, (-1, *[1] * (len(a.shape) - 1))) > 0, a, b)

@@ -218,23 +218,26 @@ def embedder(image_shape, dim: int = 128, widths=(32, 64, 128, 192)) -> keras.Mo
     return keras.Model(picture, {"embedding": embedding, "layers": features}, name="embedder")
 
 
-def styled_decoder(image_shape, vector_dim: int, widths=(192, 160, 128, 96, 48)) -> keras.Model:
-    """Map vectors [N, vector_dim] to images [N, H, W, C] in 0..1; the vector modulates every level.
+def styled_decoder(image_shape, vector_dim: int, widths=(128, 128, 112, 64, 32), style_dim: int = 128) -> keras.Model:
+    """Map vectors [N, vector_dim] to images [N, H, W, C] in 0..1; what is made of the vector modulates every level.
 
     Args:
         image_shape: (H, W, C), sides that are multiples of 2 ** len(widths).
         vector_dim: length of the vector.
         widths: channels of the levels, each twice as large as the one before; the image is twice the last.
+        style_dim: length of what two hidden layers make of the vector (the mapping of StyleGAN, Karras et al. 2019).
     """
     height, width, channels = image_shape
     first = height // 2 ** len(widths), width // 2 ** len(widths)
-    vector = layers.Input((vector_dim,), name="vector")
-    x = layers.Reshape((*first, widths[0]))(layers.Dense(first[0] * first[1] * widths[0])(vector))
+    vector = style = layers.Input((vector_dim,), name="vector")
+    for _ in range(2):
+        style = layers.LeakyReLU(0.2)(layers.Dense(style_dim, kernel_initializer="he_normal")(style))
+    x = layers.Reshape((*first, widths[0]))(layers.Dense(first[0] * first[1] * widths[0])(style))
     for level, filters in enumerate(widths):
         if level:
             x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(filters, 1)(x))
             x = layers.Conv2D(filters, 3, padding="same")(x)
-        x = residual_block(x, vector, "relu")
+        x = residual_block(x, style, "relu")
     x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32")(layers.ReLU()(x))
     image = layers.Activation("sigmoid", dtype="float32", name="image")(x)
     return keras.Model(vector, image, name="styled_decoder")
