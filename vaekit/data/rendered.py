@@ -128,16 +128,17 @@ class _Canvas:
     def _head(self) -> None:
         """The lit ellipsoid, and hair above the hairline."""
         who = self.who
-        ys, xs = (np.mgrid[: self.size, : self.size] + 0.5) / self.half - 1.0
+        steps = (np.arange(self.size, dtype=np.float32) + 0.5) / self.half - 1.0
+        rows, columns = (slice(*np.searchsorted(steps, (-reach, reach))) for reach in (who.height, who.width))
+        ys, xs = steps[rows, None], steps[None, columns]
         inside = (xs / who.width) ** 2 + (ys / who.height) ** 2
         head = inside < 1
-        normal_x, normal_z = xs / who.width, np.sqrt(np.clip(1 - inside, 0, 1))
-        shade = 0.62 + 0.38 * normal_z + 0.3 * self.look.light * normal_x
-        self.picture[head] = (shade[..., None] * who.skin)[head]
+        shade = 0.62 + 0.38 * np.sqrt(np.maximum(1 - inside, 0)) + (0.3 * self.look.light / who.width) * xs
         # The hairline turns with the head.
         front = xs - 0.3 * who.width * np.sin(self.turn)
-        hair = head & (ys + 0.35 * np.abs(front) ** 2 < -who.hairline)
-        self.picture[hair] = (shade[..., None] * who.hair)[hair]
+        hair = ys + 0.35 * front**2 < -who.hairline
+        colour = np.where(hair[..., None], np.float32(who.hair), np.float32(who.skin))
+        np.copyto(self.picture[rows, columns], shade[..., None] * colour, where=head[..., None])
 
     def _eye(self, side: int) -> None:
         who = self.who

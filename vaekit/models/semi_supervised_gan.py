@@ -7,6 +7,7 @@ from vaekit import losses
 from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, noisy_classifier
+from vaekit.networks.dense import dense_generator, noisy_dense_classifier
 
 UNLABELLED = -1
 
@@ -22,20 +23,26 @@ class SemiSupervisedGAN(Generative):
         classes: k.
         latent_dim: size of z.
         base: channels of the first convolution.
-        noise: standard deviation of the noise on images in -1..1 that the discriminator sees in training.
-        dropout: share of its features that are dropped then.
+        noise: standard deviation of the noise on images that the discriminator sees in training.
+        dropout: share of its features that are dropped then; dense layers have noise instead.
+        hidden: units of dense layers in place of convolutions (the paper's discriminator of digits has 1000, 500, 250,
+            250, 250), for the discriminator; the generator has twice the second.
     """
 
     terms = ("supervised", "unsupervised", "accuracy")
     averaged = ("discriminator", "generator")
 
-    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, noise=0.15, dropout=0.5, **kwargs):
+    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, noise=0.15, dropout=0.5, hidden=(), **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
-        self.classes, self.noise, self.dropout = classes, noise, dropout
+        self.classes, self.noise, self.dropout, self.hidden = classes, noise, dropout, tuple(hidden)
         # === Networks ===
-        self.generator = decoder(image_shape, latent_dim, base)
-        self.discriminator = noisy_classifier(image_shape, classes, base, noise, dropout)
+        if hidden:
+            self.generator = dense_generator(image_shape, latent_dim, [self.hidden[1]] * 2)
+            self.discriminator = noisy_dense_classifier(image_shape, classes, self.hidden, noise)
+        else:
+            self.generator = decoder(image_shape, latent_dim, base)
+            self.discriminator = noisy_classifier(image_shape, classes, base, noise, dropout)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: section 5, and feature matching, section 3.1 ===
