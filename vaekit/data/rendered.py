@@ -137,7 +137,7 @@ class _Canvas:
         # The hairline turns with the head.
         front = xs - 0.3 * who.width * np.sin(self.turn)
         hair = ys + 0.35 * front**2 < -who.hairline
-        colour = np.where(hair[..., None], np.float32(who.hair), np.float32(who.skin))
+        colour = np.where(hair[..., None], *(np.asarray(tone, np.float32) for tone in (who.hair, who.skin)))
         np.copyto(self.picture[rows, columns], shade[..., None] * colour, where=head[..., None])
 
     def _eye(self, side: int) -> None:
