@@ -20,6 +20,7 @@ from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks.centers import MovingCenters, MovingGaussian
+from vaekit.networks.dense import NormalizedDense
 from vaekit.networks.fill import pull_push
 
 
@@ -285,6 +286,31 @@ def test_unlabelled_rows_teach_no_class_and_the_rest_by_the_papers_sums():
     expected = -0.5 * (np.log(z_real / (z_real + 1)).mean() + np.log(1 / (z_fake + 1)).mean())
     assert float(terms["unsupervised"]) == pytest.approx(expected, rel=1e-5)
     assert float(losses["generator"]) == pytest.approx(0.5 * 3 * 4.0)
+
+
+def test_normalized_weights_are_a_direction_and_a_length():
+    layer = NormalizedDense(2)
+    layer.build((None, 2))
+    direction = np.array([[3.0, 0.0], [4.0, 2.0]], np.float32)
+    for factor in (1.0, 7.0):
+        layer.set_weights([factor * direction, np.array([10.0, 1.0]), np.array([0.0, 0.5])])
+        # Directions (.6, .8) and (0, 1): 10 (.6 + .8), and 1 + .5
+        np.testing.assert_allclose(numbers(layer(np.ones((1, 2), np.float32))), [[14.0, 1.5]], rtol=1e-6)
+
+
+def test_the_dense_semi_supervised_gan_is_noisy_in_training_alone():
+    model = SemiSupervisedGAN((8, 6, 1), classes=3, latent_dim=2, hidden=(12, 7, 5))
+    images = pictures(4, shape=(8, 6, 1))
+    first, second = (model.discriminator(images, training=False) for _ in range(2))
+    np.testing.assert_array_equal(numbers(first["logits"]), numbers(second["logits"]))
+    assert first["logits"].shape == (4, 3)
+    assert first["features"].shape == (4, 5)
+    noisy, other = (numbers(model.discriminator(images, training=True)["logits"]) for _ in range(2))
+    assert np.abs(noisy - other).min() > 0
+    drawn = numbers(model.sample(3))
+    assert drawn.shape == (3, 8, 6, 1)
+    assert drawn.min() > 0
+    assert drawn.max() < 1
 
 
 def test_infogan_draws_noise_a_category_and_uniform_codes():

@@ -25,8 +25,8 @@ class SemiSupervisedGAN(Generative):
         base: channels of the first convolution.
         noise: standard deviation of the noise on images that the discriminator sees in training.
         dropout: share of its features that are dropped then; dense layers have noise instead.
-        hidden: units of dense layers in place of convolutions (the paper's discriminator of digits has 1000, 500, 250,
-            250, 250), for the discriminator; the generator has twice the second.
+        hidden: units of the discriminator's dense layers, in place of convolutions; the generator then has two of the
+            second's. The paper's discriminator of digits has 1000, 500, 250, 250, 250.
     """
 
     terms = ("supervised", "unsupervised", "accuracy")
