@@ -143,15 +143,27 @@ def to_onnx(model: Exportable) -> bytes:
     return model.weights.pack(proto).SerializeToString()
 
 
-def decode_image(data, channels: int):
-    """Decode one PNG, JPEG, BMP or GIF string in the graph; anything else raises there.
+def decode_image(data, channels: int, largest: int):
+    """Decode one PNG, JPEG, BMP or GIF string in the graph; anything else raises there, and sides above `largest`.
 
     Returns:
         [H, W, channels] float32 in 0..1, with 1 or 3 channels.
     """
     image = tf.io.decode_image(data, channels=channels, dtype=tf.uint8, expand_animations=False)
     image.set_shape((None, None, channels))
-    return tf.cast(image, tf.float32) / 255.0
+    side = tf.reduce_max(tf.shape(image)[:2])
+    with tf.control_dependencies(
+        [tf.debugging.assert_less_equal(side, largest, f"image larger than {largest} pixels")]
+    ):
+        return tf.cast(image, tf.float32) / 255.0
+
+
+def central_square(image):
+    """The largest square in the middle of [H, W, C], and the (row, column) that it begins at."""
+    size = tf.shape(image)[:2]
+    side = tf.reduce_min(size)
+    before = (size - side) // 2
+    return image[before[0] : before[0] + side, before[1] : before[1] + side], before
 
 
 def encode_image(image):

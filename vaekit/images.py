@@ -125,6 +125,12 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = DEFAULT_MAX_PI
     return Picture(_upright(pixels, orientation), grey, exif, icc or None, tuple(notes))
 
 
+def check(pixels: np.ndarray) -> None:
+    """Raise ValueError where an array is no picture that can be edited: [H, W, 3 or 4] of uint8 or uint16."""
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {pixels.shape} of {pixels.dtype}")
+
+
 def read_mask(
     path: str | os.PathLike[str], *, invert: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from vaekit import faces
+from vaekit import faces, images
 from vaekit.bundle import find
 from vaekit.errors import UserError
 from vaekit.latent import Direction, DirectionError
@@ -63,7 +63,7 @@ class Editor:
             UserError: there is no such attribute, or a value is out of range.
             DirectionError: a direction was fitted with another bundle.
         """
-        _check(image)
+        images.check(image)
         wanted, step = self.check(values, directions)
         if not wanted.any() and not step.any():
             return image.copy()
@@ -76,7 +76,7 @@ class Editor:
 
     def encode(self, image: np.ndarray, face: faces.Face | None = None) -> tuple[np.ndarray, np.ndarray]:
         """A face's code [h, w, C] and how sure the network is of each of its attributes, [K] in 0..1."""
-        _check(image)
+        images.check(image)
         crop = self._crop(image, face or faces.whole(image), self.side)[None]
         return self.network("code", image=crop)[0], self.network("attributes", image=crop)[0]
 
@@ -163,8 +163,3 @@ def _in_range(name: str, value: float) -> float:
     if not -STRONGEST <= value <= STRONGEST:  # NaN is none either
         raise UserError(f"{name}: {value:g} is not from {-STRONGEST:g} to {STRONGEST:g}")
     return value
-
-
-def _check(image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {image.shape} of {image.dtype}")

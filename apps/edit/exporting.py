@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from vaekit import faces
 from vaekit.apps.edit.editor import STRONGEST
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, central_square, decode_image, encode_image
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.weights import HalfWeights
 
@@ -50,17 +50,13 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
     def one(arguments):
         """As the editor does with an aligned face."""
         image_bytes, change = arguments
-        image = decode_image(image_bytes, 3)
-        size = tf.shape(image)[:2]
-        check = tf.debugging.assert_less_equal(tf.reduce_max(size), LARGEST, f"image larger than {LARGEST} pixels")
-        with tf.control_dependencies([check]):
-            side = tf.reduce_min(size)
-        before = (size - side) // 2
-        crop = image[before[0] : before[0] + side, before[1] : before[1] + side][None]
-        small = tf.image.resize(crop, (height, width), "area")
+        image = decode_image(image_bytes, 3, LARGEST)
+        crop, before = central_square(image)
+        side = tf.shape(crop)[0]
+        small = tf.image.resize(crop[None], (height, width), "area")
         added = tensor(small, _changes(change, recognise(small)[0], model.groups)[None], tf.zeros((1, *code))) - small
         large = tf.image.resize(added * weight, (side, side), "bicubic")[0]
-        after = size - side - before
+        after = tf.shape(image)[:2] - side - before
         return encode_image(image + tf.pad(large, [[before[0], after[0]], [before[1], after[1]], [0, 0]]))
 
     def serving(image_bytes, change):

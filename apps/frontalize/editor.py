@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaekit import faces
+from vaekit import faces, images
 from vaekit.bundle import find
 from vaekit.runtime import Network, RuntimeName, open_network
 
@@ -76,7 +76,7 @@ class Editor:
         return faces.alignment(face or faces.whole(image, faces.TEMPLATE_N), self.side, faces.TEMPLATE_N)
 
     def _crop(self, image: np.ndarray, face: faces.Face | None) -> np.ndarray:
-        _check(image)
+        images.check(image)
         return faces.align(image, self._matrix(image, face), self.side)[..., :3]
 
     def _draw(self, image, shown, shown_too, share: float, turn: float) -> np.ndarray:
@@ -91,8 +91,3 @@ class Editor:
 
 def _scaled(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.rint(np.iinfo(dtype).max * image.clip(0.0, 1.0)).astype(dtype)
-
-
-def _check(image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {image.shape} of {image.dtype}")

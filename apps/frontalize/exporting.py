@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, central_square, decode_image, encode_image
 from vaekit.models.face_ipgan import FaceIPGAN
 from vaekit.weights import ByteWeights
 
@@ -34,13 +34,8 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
         image_bytes, shown_bytes, turn = arguments
 
         def face_of(data):
-            image = decode_image(data, channels)
-            size = tf.shape(image)[:2]
-            check = tf.debugging.assert_less_equal(tf.reduce_max(size), LARGEST, f"image larger than {LARGEST} pixels")
-            with tf.control_dependencies([check]):
-                side = tf.reduce_min(size)
-            top, left = tf.unstack((size - side) // 2)
-            return tf.image.resize(image[top : top + side, left : left + side][None], (height, width), "area")
+            face, _ = central_square(decode_image(data, channels, LARGEST))
+            return tf.image.resize(face[None], (height, width), "area")
 
         image, shown = face_of(image_bytes), face_of(shown_bytes)
         return encode_image(tensor(image, shown, shown, tf.zeros(1), turn[None])[0])

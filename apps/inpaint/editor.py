@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vaekit import faces
+from vaekit import faces, images
 from vaekit.bundle import find
 from vaekit.resample import from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
@@ -148,8 +148,7 @@ class Editor:
 
 
 def _check(image: np.ndarray, mask: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {image.shape} of {image.dtype}")
+    images.check(image)
     if mask.shape != image.shape[:2] or mask.dtype != bool:
         raise ValueError(f"expected a bool mask of {image.shape[:2]}, not {mask.shape} of {mask.dtype}")
     if mask.all():

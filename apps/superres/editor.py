@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vaekit import images
 from vaekit.bundle import find
 from vaekit.resample import bicubic, from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
@@ -142,8 +143,7 @@ def tiles(height: int, width: int) -> Iterator[Tile]:
 
 
 def _check(image: np.ndarray, scale: float, detail: float) -> None:
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected HxWx3 or HxWx4 of uint8 or uint16, not {image.shape} of {image.dtype}")
+    images.check(image)
     if not 1 < scale <= SCALES[-1]:
         raise ValueError(f"expected a scale above 1 and up to {SCALES[-1]}, not {scale}")
     if not 0 <= detail <= 1:

@@ -6,7 +6,7 @@ from keras import ops
 from vaekit import losses
 from vaekit.game import AdversarialModel
 from vaekit.networks.blocks import perceptron
-from vaekit.networks.convolutional import embedder, picture_encoder, projected_discriminator, styled_decoder
+from vaekit.networks.convolutional import embedder, place_encoder, projected_discriminator, styled_decoder
 
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
@@ -58,11 +58,11 @@ class FaceIPGAN(AdversarialModel):
         decoder_widths=(128, 128, 112, 64, 32),
         mixed=True,
         kl=1e-3,
-        pixel=5.0,
+        pixel=10.0,
         feature=1.0,
         different=0.1,
         identity=0.5,
-        adversarial=0.5,
+        adversarial=0.1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -73,7 +73,7 @@ class FaceIPGAN(AdversarialModel):
         # === Networks ===
         channels = self.image_shape[2]
         self.embedder = embedder((side, side, channels), identity_dim, self.embedder_widths)
-        self.encoder = picture_encoder(channels, attribute_dim, self.encoder_widths)
+        self.encoder = place_encoder(self.image_shape, attribute_dim, self.encoder_widths)
         self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1

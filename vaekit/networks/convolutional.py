@@ -1,5 +1,7 @@
 """Encoders, decoders and discriminators for any H x W x C; sizes are derived from image_shape."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -58,11 +60,7 @@ def encoder(image_shape, latent_dim: int, base: int = 32, normalize: bool = True
 def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0) -> keras.Model:
     """Map images [N, H, W, C] in 0..1 (and a condition [N, K]) to (mean, log variance), each [N, latent_dim]."""
     inputs, x = _encoded(image_shape, base, condition_dim, normalize=True)
-    mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
-    # A bounded logarithm: exp() of an early outlier must not overflow.
-    log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
-    log_variance = layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)
-    return _model(inputs, [mean, log_variance], name="encoder")
+    return _model(inputs, _gaussian(x, latent_dim), name="encoder")
 
 
 def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0, activation="sigmoid") -> keras.Model:
@@ -174,15 +172,41 @@ def projected_discriminator(channels: int, feature_widths, skip: int = 1, widths
 def picture_encoder(channels: int, latent_dim: int, widths=(24, 48, 96, 128)) -> keras.Model:
     """Map pictures [N, H, W, channels] of any size to (mean, log variance), each [N, latent_dim]."""
     picture = layers.Input((None, None, channels), name="picture")
-    x = picture
+    x = layers.GlobalAveragePooling2D()(_leaky_downs(picture, widths))
+    return keras.Model(picture, _gaussian(x, latent_dim), name="picture_encoder")
+
+
+def place_encoder(image_shape, latent_dim: int, widths=(24, 48, 96, 128), kept: int = 16) -> keras.Model:
+    """Map pictures [N, H, W, C] to (mean, log variance), each [N, latent_dim]; it sees where in the picture things are.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: length of the code.
+        widths: channels of its stages, each of half the size.
+        kept: channels of the last stage that are looked at place by place.
+    """
+    picture = layers.Input(image_shape, name="picture")
+    x = _leaky_downs(picture, widths, "he_normal")
+    x = layers.LeakyReLU(0.2)(layers.Conv2D(kept, 1, kernel_initializer="he_normal")(x))
+    # Codes that begin nearly without noise are listened to from the first step.
+    return keras.Model(picture, _gaussian(layers.Flatten()(x), latent_dim, -4.0), name="place_encoder")
+
+
+def _leaky_downs(x, widths, initializer="glorot_uniform"):
     for width in widths:
-        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
-    x = layers.GlobalAveragePooling2D()(x)
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(width, 4, strides=2, padding="same", kernel_initializer=initializer)(x))
+    return x
+
+
+def _gaussian(x, latent_dim: int, start: float = 0.0) -> list:
+    """Mean and log variance [N, latent_dim], which begins about `start`.
+
+    Its size is bounded by 8: exp() of an early outlier must not overflow.
+    """
     mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
-    log_variance = layers.Dense(latent_dim, activation="tanh", dtype="float32")(x)
-    log_variance = layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)
-    return keras.Model(picture, [mean, log_variance], name="picture_encoder")
+    bias = keras.initializers.Constant(math.atanh(start / 8.0))
+    log_variance = layers.Dense(latent_dim, activation="tanh", bias_initializer=bias, dtype="float32")(x)
+    return [mean, layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)]
 
 
 def _recognising_stages(x, widths):
