@@ -44,11 +44,12 @@ networks = {
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
+sizes = {"superres": 0.05, "frontalize": 0.12}
 for name in sys.argv[2:]:
     model = models[name]
     for variable in (v for network in networks[name](model) for v in network.variables):
         if variable.ndim > 1:
-            variable.assign(rng.normal(0, 0.05 if name == "superres" else 0.2, variable.shape))
+            variable.assign(rng.normal(0, sizes.get(name, 0.2), variable.shape))
     card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
     export(exportable(name)(model, card), name, Path(sys.argv[1]))
 """
