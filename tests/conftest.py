@@ -8,6 +8,9 @@ import pytest
 from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests run side by side, and their pictures are tiny: more threads than one wait for each other.
+for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(threads, "1")
 # Most of what XLA does here is to compile: unoptimized, that takes a third of the time.
 os.environ.setdefault(
     "XLA_FLAGS",

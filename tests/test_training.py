@@ -89,6 +89,18 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(r
 
 
 @with_run
+def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(run, recipe, vaekit):
+    kept = (run / "recipe.json").read_bytes()
+    again = ("train", recipe, "--data", "rendered:40", "--out", run, "--resume")
+    done = vaekit(*again, "--set", "model.latent_dim=5", "--set", "train.seed=1", "--set", "train.epochs=9")
+    assert done.returncode == 2
+    expected = f"Error: {run} was begun with another model.latent_dim, train.seed: resume it as it was begun"
+    assert done.stderr.splitlines()[-1] == expected
+    assert (run / "recipe.json").read_bytes() == kept
+    assert last(run).name == "epoch-000004.weights.h5"
+
+
+@with_run
 def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, recipe, vaekit, tmp_path):
     done = vaekit(
         "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",

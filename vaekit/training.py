@@ -133,8 +133,8 @@ def train(
             those that one device would have; every worker needs the run's folder, and the first writes it.
 
     Raises:
-        RecipeError: the run exists and `resume` was not asked for, the data cannot be used, or a network of a run
-            to start from does not fit or is missing.
+        RecipeError: the run exists and `resume` was not asked for, or was begun with other settings, the data cannot
+            be used, or a network of a run to start from does not fit or is missing.
         NonFiniteError: a loss is no longer a number.
     """
     run = Path(run)
@@ -145,6 +145,8 @@ def train(
         raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
     if task.complete:
         recipe = task.complete(recipe)
+    if done:
+        _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
     if place.chief:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
@@ -153,20 +155,12 @@ def train(
         begun |= start(name)
     with place.scope():
         model = build(recipe, task)
-    untrained = model.frozen.keys() - begun.keys()
-    if untrained and not done:
-        raise RecipeError(f"train.start names no run that has trained the {', '.join(untrained)}")
-    networks = model.players | model.frozen
-    for player in begun.keys() & networks.keys():
-        try:
-            for network, weights in zip(networks[player], begun[player], strict=True):
-                network.set_weights(weights)
-        except ValueError:
-            raise RecipeError(f"train.start: the {player} there is of another shape than this one's") from None
     epoch = 0
     if done:
         model.load_weights(done[-1])
         epoch = _epoch(done[-1])
+    else:
+        _start(model, begun)
     data = batches(recipe, task, "train", start_epoch=epoch)
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(run)]
     if place.chief:
@@ -184,6 +178,39 @@ def train(
         callbacks=callbacks,
     )
     return model
+
+
+def _start(model: keras.Model, begun: dict[str, list]) -> None:
+    untrained = model.frozen.keys() - begun.keys()
+    if untrained:
+        raise RecipeError(f"train.start names no run that has trained the {', '.join(untrained)}")
+    networks = model.players | model.frozen
+    for player in begun.keys() & networks.keys():
+        try:
+            for network, weights in zip(networks[player], begun[player], strict=True):
+                network.set_weights(weights)
+        except ValueError:
+            raise RecipeError(f"train.start: the {player} there is of another shape than this one's") from None
+
+
+FREE = {"train.epochs", "train.workers", "train.keep"}
+"""What may be other than it was where a run goes on: longer, with another number of processes, checkpoints kept."""
+
+
+def _check_same(begun: Recipe, recipe: Recipe, run: Path) -> None:
+    tables = (
+        {
+            "app": r.app,
+            "data": [data.model_dump() for data in r.data],
+            **{f"{name}.{key}": value for name in ("model", "train") for key, value in dict(getattr(r, name)).items()},
+            **{f"optimizers.{player}": table.model_dump() for player, table in r.optimizers.items()},
+        }
+        for r in (begun, recipe)
+    )
+    old, new = (json.loads(json.dumps(table)) for table in tables)
+    other = sorted(key for key in old.keys() | new.keys() if key not in FREE and old.get(key) != new.get(key))
+    if other:
+        raise RecipeError(f"{run} was begun with another {', '.join(other)}: resume it as it was begun")
 
 
 def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe, dict]:

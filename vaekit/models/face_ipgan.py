@@ -21,13 +21,15 @@ class FaceIPGAN(AdversarialModel):
     x_s shows the same person, be it in another picture: the paper has only the same picture. A and G move as one, by
     the sum of their losses, which takes a pass back through G less.
 
-    A has a second head, the turner, which says what A(x) would be from the front. It is told by L_GR of people who
-    were photographed both ways.
+    A player of its own, the turner, learns what A(x) would be from the front: from the codes of people who were
+    photographed both ways, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
+    pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
+    where the mean of their codes is a face.
 
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
     "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
-    Of every four rows the first is its own x_a. The second is turned to its front, or where that is not known its
-    partner is x_a. With `mixed`, the third's and the fourth's x_a are each other's partners.
+    Of every four rows the first is its own x_a. The second's is its front, drawn from its turned code, or its partner
+    where the front is not known. With `mixed`, the third's and the fourth's x_a are each other's partners.
 
     Args:
         image_shape: (H, W, C), sides that are multiples of the embedder's.
@@ -39,13 +41,13 @@ class FaceIPGAN(AdversarialModel):
         kl: weight of L_KL, in nats.
         pixel: weight of L_GR, the mean absolute difference.
         feature: weight of the same of the embedder's first features.
-        different: lambda, what L_GR counts where x_a is another person's.
+        different: lambda, what L_GR counts where x_a is another person's, or was not seen but told from a turned code.
         identity: weight of L_GC.
         adversarial: weight of the generator's hinge loss.
     """
 
-    terms = ("kl", "pixel", "feature", "identity", "adversarial")
-    averaged = ("generator",)
+    terms = ("kl", "pixel", "feature", "identity", "adversarial", "front")
+    averaged = ("generator", "turner")
 
     def __init__(
         self,
@@ -61,8 +63,8 @@ class FaceIPGAN(AdversarialModel):
         pixel=10.0,
         feature=1.0,
         different=0.1,
-        identity=0.5,
-        adversarial=0.1,
+        identity=1.0,
+        adversarial=0.2,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,7 +83,8 @@ class FaceIPGAN(AdversarialModel):
         self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
         self.set_players(
             {
-                "generator": [self.encoder, self.turner, self.generator],
+                "generator": [self.encoder, self.generator],
+                "turner": [self.turner],
                 "discriminator": [self.discriminator],
             }
         )
@@ -89,23 +92,28 @@ class FaceIPGAN(AdversarialModel):
 
     # === Objective ===
     def objective(self, batch, training=True):
-        """L_KL + L_GR + L_GC + the adversarial loss; L_D."""
+        """L_KL + L_GR + L_GC + the adversarial loss; L_front; L_D."""
         x_s = batch["image"]
-        x_a, same, turned = self.pair(batch)
+        x_a, same, fronts = self.pair(batch)
         who = self.look(x_s)["embedding"]
-        mean, log_variance = self.encoder(2.0 * _where(turned, x_s, x_a) - 1.0, training=training)
+        mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
-        attributes = _where(turned, self.to_front(mean), self.sample_posterior(mean, log_variance))
+        turned = self.to_front(self.encode(x_s))
+        attributes = _where(fronts, ops.stop_gradient(turned), self.sample_posterior(mean, log_variance))
         x_new = self.decode(who, attributes, training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
-        weight = (same + self.different * (1.0 - same))[:, None, None, None]
+        known = same * (1.0 - fronts)
+        weight = (known + self.different * (1.0 - known))[:, None, None, None]
         l_pixel = ops.mean(weight * ops.abs(x_a - x_new))
         pairs = zip(shown["layers"][:SEEN], seen["layers"][:SEEN], strict=True)
         l_feature = sum(ops.mean(weight * ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32"))) for a, b in pairs)
         l_gr = self.pixel * l_pixel + self.feature * l_feature
         # L_GC
         l_identity = losses.cosine_distance(who, seen["embedding"])
+        # L_front
+        miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
+        l_front = ops.mean(fronts * miss)
         # L_D
         real, fake = (
             self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
@@ -116,13 +124,21 @@ class FaceIPGAN(AdversarialModel):
         return (
             {
                 "generator": self.kl * l_kl + l_gr + self.identity * l_identity + self.adversarial * l_fool,
+                "turner": l_front,
                 "discriminator": l_d,
             },
-            {"kl": l_kl, "pixel": l_pixel, "feature": l_feature, "identity": l_identity, "adversarial": l_fool},
+            {
+                "kl": l_kl,
+                "pixel": l_pixel,
+                "feature": l_feature,
+                "identity": l_identity,
+                "adversarial": l_fool,
+                "front": l_front,
+            },
         )
 
     def pair(self, batch):
-        """(x_a, [N] 1 where it shows the person of x_s, [N] 1 where it is to be drawn from the turned code of x_s).
+        """(x_a, [N] 1 where it shows the person of x_s, [N] 1 where it is known to do so from the front).
 
         Within four, so that replicas which share a batch pair as one does.
         """
@@ -133,8 +149,8 @@ class FaceIPGAN(AdversarialModel):
         moves = ops.logical_and(turn >= 2, rows < count - count % 4) if self.mixed else ops.zeros_like(rows, "bool")
         others = ops.take(partner, ops.where(moves, rows + 5 - 2 * turn, rows), axis=0)
         moves, own = ops.cast(moves, "float32"), ops.cast(turn == 0, "float32")
-        turned = (1.0 - moves) * (1.0 - own) * ops.cast(batch["fronted"], "float32")
-        return _where(own, x_s, _where(turned, batch["front"], others)), 1.0 - moves, turned
+        fronts = ops.cast(turn == 1, "float32") * ops.cast(batch["fronted"], "float32")
+        return _where(own, x_s, _where(fronts, batch["front"], others)), 1.0 - moves, fronts
 
     def look(self, images):
         """What the embedder makes of images: {"embedding": [N, identity_dim] of unit length, "layers": features}."""
