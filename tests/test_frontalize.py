@@ -139,6 +139,10 @@ def test_transfer_and_morph_write_one_file(here, vaekit, opened):
     strip = images.read(here / "strip.png").pixels
     assert strip.shape == (32, 96, 3)
     np.testing.assert_array_equal(strip[:, :32], opened(portrait(), turn=0.0))
+    refused = vaekit("morph", "face.png", "other.png", "--aligned", "-o", "none.png", "--max-pixels", 100)
+    assert refused.returncode == 1
+    assert "face.png" in refused.stderr
+    assert not (here / "none.png").exists()
 
 
 def test_faces_are_found_in_photos_and_pasted_back(here, vaekit):

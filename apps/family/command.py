@@ -59,6 +59,7 @@ def reconstruct(
     output: Sheet,
     label: Label = None,
     overwrite: options.Overwrite = False,
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
     """Show pictures, and below them what a trained model redraws of them.
 
@@ -72,7 +73,7 @@ def reconstruct(
     from vaekit.batch import find_inputs
 
     model = _restored(run)
-    pictures = np.stack([_read(model, item.path) for item in find_inputs(inputs, "reconstruct")])
+    pictures = np.stack([_read(model, item.path, max_pixels) for item in find_inputs(inputs, "reconstruct")])
     labels = _labels(model, label, len(pictures))
     with model.averages():
         redrawn = keras.ops.convert_to_numpy(_able(model, "reconstruct")(pictures, labels))
@@ -85,13 +86,16 @@ def morph(
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a strip, or a .gif.")],
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="A run of `vaekit train`; without it, faces are morphed by the bundle frontalize."),
+        typer.Option("--run", help="A run of `vaekit train`; without it, faces are morphed by a bundle."),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
     face_model: options.FaceModel = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
+    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    bundle: options.Bundle = "frontalize",
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
     """Walk from one picture to another: through a trained model's latents, or a face's pose, light and expression.
 
@@ -112,18 +116,21 @@ def morph(
         from vaekit.apps.frontalize.command import finding
         from vaekit.apps.frontalize.editor import Editor
 
-        editor, find = Editor(), finding("largest", face_model, aligned)
-        start, end = (images.read(path).pixels for path in (first, second))
+        editor = Editor(bundle, runtime=runtime.value)
+        find = finding("largest", face_model, aligned)
+        start, end = (images.read(path, max_pixels=max_pixels).pixels for path in (first, second))
         frames = editor.morph(_eight_bit(start), _eight_bit(end), shares.tolist(), find(start), find(end))
     else:
-        frames = _walk(run, (first, second), shares, label)
+        frames = _walk(run, (first, second), shares, label, max_pixels)
     if output.suffix.lower() == ".gif":
         images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
     else:
         images.write(output, np.concatenate(frames, axis=1), overwrite=overwrite)
 
 
-def _walk(run: Path, paths: tuple[Path, Path], shares: np.ndarray, label: int | None) -> list[np.ndarray]:
+def _walk(
+    run: Path, paths: tuple[Path, Path], shares: np.ndarray, label: int | None, max_pixels: int
+) -> list[np.ndarray]:
     """What a run's model decodes on the line between the latents of two pictures, uint8 [H, W, 3] each."""
     import keras
     import numpy as np
@@ -131,7 +138,7 @@ def _walk(run: Path, paths: tuple[Path, Path], shares: np.ndarray, label: int | 
     from vaekit.apps.family.training import sheet
 
     model = _restored(run)
-    pictures = np.stack([_read(model, path) for path in paths])
+    pictures = np.stack([_read(model, path, max_pixels) for path in paths])
     with model.averages():
         start, end = keras.ops.convert_to_numpy(_able(model, "encode")(pictures, _labels(model, label, 2)))
         latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
@@ -171,7 +178,7 @@ def _labels(model: Generative, label: int | None, count: int) -> np.ndarray | No
     return np.full(count, label)
 
 
-def _read(model: Generative, path: Path) -> np.ndarray:
+def _read(model: Generative, path: Path, max_pixels: int) -> np.ndarray:
     """[H, W, C] float32 in 0..1, the largest crop at the middle, of the model's size."""
     import numpy as np
 
@@ -180,7 +187,7 @@ def _read(model: Generative, path: Path) -> np.ndarray:
     from vaekit.data import match_channels, to_unit
 
     height, width, channels = model.image_shape
-    pixels = images.read(path).pixels
+    pixels = images.read(path, max_pixels=max_pixels).pixels
     pixels = match_channels(_eight_bit(pixels), channels)
     return to_unit(fitted(pixels, (height, width), np.random.default_rng(0)))
 

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from vaekit import losses
@@ -47,8 +48,9 @@ class AttributeCVAEGAN(AdversarialModel):
         moved: weight of the L1 distance between x and its edit.
         adversarial: weight of the generator's hinge loss.
         kl: weight of L_KL, in nats.
-        strength: what a change of 1 is to `edit`: above 1 it goes further than what training asks for, which weighs
-            success against all else and so stops short of the typical face that has an attribute.
+        strength: by attribute, what a change of 1 and what one of -1 is to `edit`, 1 where nothing is said. Above 1
+            it goes further than what training asks for, which weighs success against all else and so stops short of
+            the typical face that has an attribute.
     """
 
     terms: tuple[str, ...] = ("kl", "pixel", "feature", "attribute", "other", "moved", "adversarial")
@@ -71,7 +73,7 @@ class AttributeCVAEGAN(AdversarialModel):
         moved=1.0,
         adversarial=0.5,
         kl=1e-4,
-        strength=1.0,
+        strength=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -80,7 +82,10 @@ class AttributeCVAEGAN(AdversarialModel):
         self.shrink, self.crop = shrink, tuple(crop)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
         self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
-        self.strength = strength
+        self.strength = {name: tuple(both) for name, both in (strength or {}).items()}
+        unknown = self.strength.keys() - set(self.attributes)
+        if unknown:
+            raise ValueError(f"strength of {', '.join(sorted(unknown))}, which is no attribute")
         # === Networks ===
         self.encoder = map_encoder(channels, latent_channels, self.widths)
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
@@ -194,6 +199,16 @@ class AttributeCVAEGAN(AdversarialModel):
         """The posterior's mean z [N, h, w, latent_channels]."""
         return self.encoder(image, training=False)["mean"]
 
+    def reach(self, change):
+        """What the generator is told of a change [N, K]: its strength times it, and of what is beyond 1 a quarter.
+
+        Training asks for changes up to 1; far beyond, pictures fall apart.
+        """
+        change = ops.convert_to_tensor(change)
+        both = np.array([self.strength.get(name, (1.0, 1.0)) for name in self.attributes], "float32")
+        near = ops.clip(change, -1.0, 1.0)
+        return ops.where(change > 0, both[:, 0], both[:, 1]) * (near + 0.25 * (change - near))
+
     def edit(self, image, change, direction=None):
         """What the change [N, K] and, where one is given, a direction of z [N, h, w, latent_channels] add.
 
@@ -201,7 +216,7 @@ class AttributeCVAEGAN(AdversarialModel):
             A difference [N, H, W, C], 0 where both are 0.
         """
         coded = self.encoder(image, training=False)
-        wanted = self.strength * ops.convert_to_tensor(change)
+        wanted = self.reach(change)
         x_rec, x_dec = self.decode_twice(coded["mean"], wanted, coded["skips"])
         added = x_dec - x_rec
         if direction is not None:

@@ -28,8 +28,8 @@ class FaceIPGAN(AdversarialModel):
 
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
     "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
-    Of every four rows the first is its own x_a. The second's is its front, drawn from its turned code, or its partner
-    where the front is not known. With `mixed`, the third's and the fourth's x_a are each other's partners.
+    Of every four rows the first is its own x_a. The second's is its front, or where that is not known its partner.
+    With `mixed`, the third's and the fourth's x_a are each other's partners.
 
     Args:
         image_shape: (H, W, C), sides that are multiples of the embedder's.
@@ -41,7 +41,7 @@ class FaceIPGAN(AdversarialModel):
         kl: weight of L_KL, in nats.
         pixel: weight of L_GR, the mean absolute difference.
         feature: weight of the same of the embedder's first features.
-        different: lambda, what L_GR counts where x_a is another person's, or was not seen but told from a turned code.
+        different: lambda, what L_GR counts where x_a is another person's.
         identity: weight of L_GC.
         adversarial: weight of the generator's hinge loss.
     """
@@ -64,7 +64,7 @@ class FaceIPGAN(AdversarialModel):
         feature=1.0,
         different=0.1,
         identity=1.0,
-        adversarial=0.2,
+        adversarial=0.1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -98,13 +98,10 @@ class FaceIPGAN(AdversarialModel):
         who = self.look(x_s)["embedding"]
         mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
-        turned = self.to_front(self.encode(x_s))
-        attributes = _where(fronts, ops.stop_gradient(turned), self.sample_posterior(mean, log_variance))
-        x_new = self.decode(who, attributes, training)
+        x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
-        known = same * (1.0 - fronts)
-        weight = (known + self.different * (1.0 - known))[:, None, None, None]
+        weight = (same + self.different * (1.0 - same))[:, None, None, None]
         l_pixel = ops.mean(weight * ops.abs(x_a - x_new))
         pairs = zip(shown["layers"][:SEEN], seen["layers"][:SEEN], strict=True)
         l_feature = sum(ops.mean(weight * ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32"))) for a, b in pairs)
@@ -112,6 +109,7 @@ class FaceIPGAN(AdversarialModel):
         # L_GC
         l_identity = losses.cosine_distance(who, seen["embedding"])
         # L_front
+        turned = self.to_front(self.encode(x_s))
         miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
         l_front = ops.mean(fronts * miss)
         # L_D
