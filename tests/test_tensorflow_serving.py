@@ -72,14 +72,15 @@ def test_every_shipped_bundle_keeps_the_contract_and_is_listed():
     text = (SHIPPED / "models.config").read_text("utf-8")
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     listed = {each.name: each for each in config.model_config_list.config}
-    assert listed.keys() == {path.name for path in SHIPPED.iterdir() if (path / "1").is_dir()}
+    shipped = {path.name: find(str(path)).path for path in SHIPPED.iterdir() if any(path.glob("[0-9]*"))}
+    assert listed.keys() == shipped.keys()
     for name, each in listed.items():
         assert (each.base_path, each.model_platform) == (f"/models/{name}", "tensorflow")
-        found = signatures(SHIPPED / name / "1")
+        found = signatures(shipped[name])
         assert described(found["serving_default"].inputs)["image_bytes"] == ("DT_STRING", [-1])
         assert described(found["serving_default"].outputs) == {"image_bytes": ("DT_STRING", [-1])}
         assert described(found["tensor"].inputs)["image"][0] == "DT_FLOAT"
-        (record,) = tf.data.TFRecordDataset(str(SHIPPED / name / "1" / "assets.extra/tf_serving_warmup_requests"))
+        (record,) = tf.data.TFRecordDataset(str(shipped[name] / "assets.extra/tf_serving_warmup_requests"))
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.name == name
         assert request.inputs.keys() == found["serving_default"].inputs.keys()

@@ -94,7 +94,7 @@ def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(run, recipe, vaekit):
     again = ("train", recipe, "--data", "rendered:40", "--out", run, "--resume")
     done = vaekit(*again, "--set", "model.latent_dim=5", "--set", "train.seed=1", "--set", "train.epochs=9")
     assert done.returncode == 2
-    expected = f"Error: {run} was begun with another model.latent_dim, train.seed: resume it as it was begun"
+    expected = f"vaekit: {run} was begun with another model.latent_dim, train.seed: resume it as it was begun"
     assert done.stderr.splitlines()[-1] == expected
     assert (run / "recipe.json").read_bytes() == kept
     assert last(run).name == "epoch-000004.weights.h5"
