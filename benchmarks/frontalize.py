@@ -6,7 +6,8 @@
 The bundle has seen photos alone, and of them nobody knows the true front. So that turning a face is right is measured
 on a run of the same model that has seen drawn faces alone:
 
-    vaekit train frontalize --data rendered:20000 --set 'train.start=["runs/embed"]' --set train.epochs=20 \\
+    vaekit train frontalize --data rendered:20000 --set 'train.start=["runs/embed"]' --set model.mixed=false \\
+      --set model.adversarial=0.02 --set model.identity=0.1 --set model.kl=2e-4 --set train.epochs=14 \\
       --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --out runs/frontalize-drawn
 
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The

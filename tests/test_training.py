@@ -218,14 +218,15 @@ def test_evaluate_measures_the_averaged_weights(run, vaekit):
 
 @with_run
 def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, tmp_path):
-    for version in (1, 2):
-        done = vaekit("export", run, "mine", "--out", tmp_path / "bundles")
+    for version, mixed in ((1, ()), (2, ("--blend", run, "--share", "0.25"))):
+        done = vaekit("export", run, "mine", "--out", tmp_path / "bundles", *mixed)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
     assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
     card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
     assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 12, 48, ["rendered:40"])
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
+    assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
     # Another training may start from the bundle as from the run, of which it holds the generator in float16.
     of_run, of_bundle = (
         starting.weights(str(name), apps.task, apps.exportable) for name in (run, tmp_path / "bundles" / "mine")
@@ -249,14 +250,6 @@ def test_blending_moves_the_weights_by_a_share():
     assert all(np.all(weights == 2.0) for weights in one.generator.get_weights())
     with pytest.raises(RecipeError, match="no generator of the same shape"):
         blend(one, Inpainter(latent_dim=4, widths=(8, 16)), 0.5)
-
-
-@with_run
-def test_export_blends_two_runs_and_says_so(run, vaekit, tmp_path):
-    done = vaekit("export", run, "mine", "--out", tmp_path / "bundles", "--blend", run, "--share", "0.25")
-    assert done.returncode == 0, done.stderr
-    card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
-    assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
 
 
 def test_export_of_what_is_no_run_is_told(vaekit, tmp_path):
