@@ -149,7 +149,10 @@ def train(
         _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
     if place.chief:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (run / "recipe.json").write_text(recipe.model_dump_json(indent=1), "utf-8")
+        # At once whole: where a run goes on, other workers read it.
+        partial = run / "recipe.partial"
+        partial.write_text(recipe.model_dump_json(indent=1), "utf-8")
+        os.replace(partial, run / "recipe.json")
     begun: dict[str, list] = {}
     for name in () if done else recipe.train.start:
         begun |= start(name)
@@ -198,19 +201,18 @@ FREE = {"train.epochs", "train.workers", "train.keep"}
 
 
 def _check_same(begun: Recipe, recipe: Recipe, run: Path) -> None:
-    tables = (
-        {
-            "app": r.app,
-            "data": [data.model_dump() for data in r.data],
-            **{f"{name}.{key}": value for name in ("model", "train") for key, value in dict(getattr(r, name)).items()},
-            **{f"optimizers.{player}": table.model_dump() for player, table in r.optimizers.items()},
-        }
-        for r in (begun, recipe)
-    )
-    old, new = (json.loads(json.dumps(table)) for table in tables)
+    old, new = (_settings(each) for each in (begun, recipe))
     other = sorted(key for key in old.keys() | new.keys() if key not in FREE and old.get(key) != new.get(key))
     if other:
         raise RecipeError(f"{run} was begun with another {', '.join(other)}: resume it as it was begun")
+
+
+def _settings(recipe: Recipe) -> dict:
+    table = recipe.model_dump(mode="json")
+    settings = {key: table[key] for key in ("app", "data")}
+    for name in ("model", "train", "optimizers"):
+        settings |= {f"{name}.{key}": value for key, value in table[name].items()}
+    return settings
 
 
 def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe, dict]:

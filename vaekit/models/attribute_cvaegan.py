@@ -82,7 +82,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self.shrink, self.crop = shrink, tuple(crop)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
         self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
-        self.strength = {name: tuple(both) for name, both in (strength or {}).items()}
+        self.strength = {name: (added, removed) for name, (added, removed) in dict(strength or {}).items()}
         unknown = self.strength.keys() - set(self.attributes)
         if unknown:
             raise ValueError(f"strength of {', '.join(sorted(unknown))}, which is no attribute")

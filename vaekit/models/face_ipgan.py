@@ -22,9 +22,8 @@ class FaceIPGAN(AdversarialModel):
     the sum of their losses, which takes a pass back through G less.
 
     A player of its own, the turner, learns what A(x) would be from the front: from the codes of people who were
-    photographed both ways, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
-    pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
-    where the mean of their codes is a face.
+    photographed both ways, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by pictures: no profile knows the
+    light of a frontal photo, and the mean of all pictures that it may be is a blur, where their codes' is a face.
 
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
     "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
