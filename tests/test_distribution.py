@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 RECIPE = """
-app = "inpaint"
+app = "vaegan"
 [model]
 latent_dim = 4
-widths = [8, 8, 8]
+base = 4
 [train]
 batch_size = 8
 epochs = 2
 steps_per_epoch = 3
-image_size = [32, 32]
+image_size = [16, 16]
 [[data]]
 source = "rendered:24"
 """
@@ -52,7 +52,7 @@ def assert_alike(one, other):
     first, second = state(one), state(other)
     assert first.keys() == second.keys()
     for name, values in first.items():
-        np.testing.assert_allclose(values, second[name], rtol=0, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(values, second[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")

@@ -1,11 +1,13 @@
 """Training through the command line: recipes, runs, resuming, export."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import h5py
 import keras
@@ -15,8 +17,20 @@ import pytest
 from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
-from vaekit.recipe import RecipeError
-from vaekit.training import blend, restore
+from vaekit.recipe import RecipeError, load_recipe
+from vaekit.training import blend, restore, train
+
+
+@pytest.fixture(scope="module")
+def looped(tmp_path_factory):
+    """A recipe of a model that is soon traced, on drawn faces."""
+    path = tmp_path_factory.mktemp("recipe") / "looped.toml"
+    path.write_text(
+        'app = "vaegan"\n[[data]]\nsource = "rendered:40"\n'
+        "[train]\nbatch_size = 4\nepochs = 4\nsteps_per_epoch = 3\nimage_size = [16, 12]\n"
+        "[model]\nbase = 4\nlatent_dim = 4\n"
+    )
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +66,52 @@ with_run = pytest.mark.xdist_group("run")
 
 
 @pytest.fixture(scope="module")
-def run(recipe, tmp_path_factory):
+def whole(looped, tmp_path_factory):
     """A finished run of 4 epochs."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    subprocess.run(command("train", recipe, "--data", "rendered:40", "--out", folder), check=True, capture_output=True)
+    subprocess.run(command("train", looped, "--out", folder), check=True, capture_output=True)
+    return folder
+
+
+def train_here(out, name, *changes, data=()):
+    """What `vaekit train` does, in this process and untraced, as tracing a step takes longer than a few steps."""
+    eager = keras.backend.backend() == "tensorflow"
+    if eager:
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+    start = functools.partial(starting.weights, tasks=apps.task, exporters=apps.exportable)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though the `tf.config")  # batches are made by tf.data all the same
+            train(load_recipe(apps.recipe_path(name), changes, data), apps.task, start, out, progress=False)
+    finally:
+        if eager:
+            tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    """A finished run of an inpainter."""
+    folder = tmp_path_factory.mktemp("runs") / "inpainter"
+    train_here(folder, recipe, "train.epochs=1", data=["rendered:40"])
     return folder
 
 
 @with_run
-def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(run):
-    assert json.loads((run / "recipe.json").read_text())["model"] == {"widths": [8, 8], "latent_dim": 4}
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(whole):
+    assert json.loads((whole / "recipe.json").read_text())["model"]["latent_dim"] == 4
+    log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in log] == [1, 2, 3, 4]
-    assert {"generator_loss", "encoder_loss", "discriminator_loss", "kl", "pixel"} <= set(log[0])
-    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [f"epoch-00000{n}.weights.h5" for n in (3, 4)]
-    assert list((run / "logs" / "train").glob("events.out.tfevents.*"))
-    assert [p.name for p in sorted((run / "previews").iterdir())] == [f"epoch-00000{n}.png" for n in (1, 2, 4)]
+    assert {"decoder_loss", "encoder_loss", "discriminator_loss", "kl", "likelihood"} <= set(log[0])
+    assert [p.name for p in sorted((whole / "checkpoints").iterdir())] == [f"epoch-00000{n}.weights.h5" for n in (3, 4)]
+    assert list((whole / "logs" / "train").glob("events.out.tfevents.*"))
+    assert [p.name for p in sorted((whole / "previews").iterdir())] == [f"epoch-00000{n}.png" for n in (1, 2, 4)]
 
 
 @with_run
-def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(run, recipe, tmp_path):
-    start = command("train", recipe, "--data", "rendered:40", "--out", tmp_path / "cut")
+def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(whole, looped, tmp_path):
+    start = command("train", looped, "--out", tmp_path / "cut")
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list((tmp_path / "cut" / "checkpoints").glob("epoch-*")):
         assert process.poll() is None
@@ -81,36 +120,34 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(r
     process.wait()
     assert last(tmp_path / "cut").name < "epoch-000004"
     subprocess.run([*start, "--resume"], check=True, capture_output=True)
-    expected, found = arrays(last(run)), arrays(last(tmp_path / "cut"))
+    expected, found = arrays(last(whole)), arrays(last(tmp_path / "cut"))
     assert expected.keys() == found.keys()
-    assert len(expected) > 100  # weights, optimizer slots, averages, random states
+    parts = {name.split("/")[-2] if "seed" in name else name.split("/")[0] for name in expected}
+    assert {"encoder", "decoder", "discriminator", "optimizer"} <= parts, parts
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 @with_run
-def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(run, recipe, vaekit):
-    kept = (run / "recipe.json").read_bytes()
-    again = ("train", recipe, "--data", "rendered:40", "--out", run, "--resume")
+def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(whole, looped, vaekit):
+    kept = (whole / "recipe.json").read_bytes()
+    again = ("train", looped, "--out", whole, "--resume")
     done = vaekit(*again, "--set", "model.latent_dim=5", "--set", "train.seed=1", "--set", "train.epochs=9")
     assert done.returncode == 2
-    expected = f"vaekit: {run} was begun with another model.latent_dim, train.seed: resume it as it was begun"
+    expected = f"vaekit: {whole} was begun with another model.latent_dim, train.seed: resume it as it was begun"
     assert done.stderr.splitlines()[-1] == expected
-    assert (run / "recipe.json").read_bytes() == kept
-    assert last(run).name == "epoch-000004.weights.h5"
+    assert (whole / "recipe.json").read_bytes() == kept
+    assert last(whole).name == "epoch-000004.weights.h5"
 
 
 @with_run
-def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, recipe, vaekit, tmp_path):
-    done = vaekit(
-        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",
-        "--set", f'train.start=["{run.as_posix()}"]',
-        "--set", "model.adversarial=0", "--set", "model.feature=0", "--set", "model.center=0",
-        "--set", "train.epochs=1", "--set", "train.steps_per_epoch=1",
-        "--set", "optimizers.generator.learning_rate=1e-30",
-        "--set", "optimizers.generator.final_learning_rate=1e-31",
+def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, recipe, tmp_path):
+    train_here(
+        tmp_path / "next", recipe, f'train.start=["{run.as_posix()}"]',
+        "model.adversarial=0", "model.feature=0", "model.center=0", "train.epochs=1", "train.steps_per_epoch=1",
+        "optimizers.generator.learning_rate=1e-30", "optimizers.generator.final_learning_rate=1e-31",
+        data=["rendered:40"],
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     (line,) = (json.loads(line) for line in (tmp_path / "next" / "log.jsonl").read_text().splitlines())
     assert "discriminator_loss" not in line
     other, *_ = restore(run, lambda _: TASK)
@@ -124,49 +161,39 @@ def test_a_run_can_start_from_anothers_averages_and_leave_the_judge_out(run, rec
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_recogniser_is_trained_and_lends_its_features(recipe, vaekit, tmp_path):
+def test_a_recogniser_is_trained_and_lends_its_features(recipe, tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "faces").mkdir()
     for number in range(1, 25):
         images.write(tmp_path / "faces" / f"{number}.png", rng.integers(0, 256, (32, 24, 3), np.uint8))
     rows = ["file,hat,grin", *(f"{number}.png,{number % 2},{number % 3 % 2}" for number in range(1, 25))]
     (tmp_path / "faces.csv").write_text("\n".join(rows), "utf-8")
-    first = vaekit(
-        "train", "recognise", "--out", tmp_path / "first", "--set", "model.attributes=2",
-        "--set", "train.epochs=1", "--set", "train.steps_per_epoch=2", "--set", "train.batch_size=4",
-        "--set", "train.image_size=[32, 24]", "--set", f"root={tmp_path}",
-        "--set", 'data=[{source="faces", labels=["hat", "grin"]}]',
+    short = ("model.attributes=2", "train.epochs=1", "train.steps_per_epoch=2")
+    train_here(
+        tmp_path / "first", "recognise", *short, "train.batch_size=4", "train.image_size=[32, 24]",
+        f"root={tmp_path}", 'data=[{source="faces", labels=["hat", "grin"]}]',
     )  # fmt: skip
-    assert first.returncode == 0, first.stderr
-    following = vaekit(
-        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "next",
-        "--set", f'train.start=["{(tmp_path / "first").as_posix()}"]', "--set", "model.recognised=1",
-        "--set", "model.attributes=2", "--set", "train.epochs=1", "--set", "train.steps_per_epoch=2",
-    )  # fmt: skip
-    assert following.returncode == 0, following.stderr
+    lender = f'train.start=["{(tmp_path / "first").as_posix()}"]'
+    train_here(tmp_path / "next", recipe, *short, lender, "model.recognised=1", data=["rendered:40"])
     lent, *_ = restore(tmp_path / "first", lambda _: RECOGNISE)
     taken, *_ = restore(tmp_path / "next", lambda _: TASK)
     for a, b in zip(taken.recogniser.get_weights(), lent.recogniser.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_is_named(recipe, vaekit, tmp_path):
-    done = vaekit(
-        "train", recipe, "--data", "rendered:40", "--out", tmp_path / "run",
-        "--set", "optimizers.generator.learning_rate=1e30",
-        "--set", "optimizers.generator.final_learning_rate=1e29",
-    )  # fmt: skip
+def test_a_loss_that_is_no_number_stops_the_run_and_is_named(looped, vaekit, tmp_path):
+    done = vaekit("train", looped, "--out", tmp_path / "run", "--set", "optimizers.decoder.learning_rate=1e30")
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
     assert len(told) == 1
-    assert "generator_loss" in told[0]
+    assert "_loss" in told[0]
     assert "not finite at step" in told[0]
     assert (tmp_path / "run" / "non-finite.weights.h5").is_file()
 
 
 @with_run
-def test_an_existing_run_is_not_trained_over(run, recipe, vaekit):
-    done = vaekit("train", recipe, "--data", "rendered:40", "--out", run)
+def test_an_existing_run_is_not_trained_over(whole, looped, vaekit):
+    done = vaekit("train", looped, "--out", whole)
     assert done.returncode == 2
     assert "holds a training already" in done.stderr
 
@@ -224,7 +251,7 @@ def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit
         assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
     assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
     card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
-    assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 12, 48, ["rendered:40"])
+    assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 3, 12, ["rendered:40"])
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
     assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
     # Another training may start from the bundle as from the run, of which it holds the generator in float16.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 
 from vaekit import images
 from vaekit.data import Batches, Holdout, JoinedSource, WithOther, open_source
@@ -350,6 +351,9 @@ class Preview(keras.callbacks.Callback):
         if done % 10 and done & (done - 1):
             return
         (self.run / "previews").mkdir(exist_ok=True)
+        # Of several workers only the chief gets here, and all must go on with the same noise.
+        noise = ops.convert_to_numpy(self.model.seeds.state)
         with self.model.averages():
             sheet = self.preview(self.model, self.batch)
+        self.model.seeds.state.assign(noise)
         images.write(self.run / "previews" / f"epoch-{done:06d}.png", sheet, overwrite=True)
