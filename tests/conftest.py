@@ -43,7 +43,7 @@ networks = {
     "inpaint": lambda model: [model.generator],
     "superres": lambda model: [model.generator, model.upscaler],
     "edit": lambda model: [model.encoder, model.generator],
-    "frontalize": lambda model: [model.encoder, model.generator, model.turner],
+    "frontalize": lambda model: [model.encoder, model.generator, model.straightener, model.turner],
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)

@@ -1,5 +1,7 @@
 """What single models do beyond the conformance table."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -125,6 +127,31 @@ def test_the_turner_is_told_by_the_code_of_the_front(face_ipgan, known):
     # The encoder sees pictures in -1..1. One row of four has a front, the second.
     miss = (2 * image[1, 0, :2, 0] - 1) + 1 - (2 * front[1, 0, :2, 0] - 1)
     assert float(terms["front"]) == float(found["turner"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
+
+
+def test_who_a_face_is_is_told_by_frontal_photos(face_ipgan):
+    """With embeddings of two pixels, to which the straightener adds (0, 1) and the first once more."""
+    face_ipgan.look = lambda images: {"embedding": images[:, 0, :2, 0]}
+    face_ipgan.straightener = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 1.0])
+    image = np.zeros((2, 16, 16, 1), np.float32)
+    image[:, 0, :2, 0] = [[1.5, 3.0], [2.0, -4.0]]
+    np.testing.assert_allclose(numbers(face_ipgan.identify(image)), [[0.6, 0.8], [0.8, -0.6]], rtol=1e-6)
+
+
+def test_l_who_draws_faces_to_their_fronts_and_away_from_other_people(face_ipgan):
+    """With embeddings of two pixels: of four fronts two look alike, and a face may be like its own or between all."""
+    fronts = np.zeros((4, 16, 16, 1), np.float32)
+    fronts[[0, 1, 2, 3], 0, [0, 1, 0, 1], 0] = 1.0
+    between = np.zeros_like(fronts)
+    between[:, 0, :2, 0] = math.sqrt(0.5)
+    batch = {"partner": fronts, "front": fronts, "fronted": np.ones(4, np.float32)}
+    look, face_ipgan.straightener = face_ipgan.look, ops.zeros_like
+    face_ipgan.look = lambda images: look(images) | {"embedding": images[:, 0, :2, 0]}
+    face_ipgan.decode = lambda who, how, training: ops.zeros((4, 16, 16, 1))
+    # The choice at temperature .1 is between cosines 1, 1, 0 and 0, or four that are alike.
+    for image, expected in ((fronts, math.log(2 + 2 * math.exp(-10))), (between, 1 - math.sqrt(0.5) + math.log(4))):
+        found, terms = face_ipgan.objective(batch | {"image": image})
+        assert float(terms["who"]) == float(found["straightener"]) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

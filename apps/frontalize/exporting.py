@@ -15,7 +15,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
 
     All take aligned faces in template N: a server finds none.
     """
-    weights = ByteWeights([model.embedder, model.encoder, model.generator, model.turner])
+    weights = ByteWeights([model.embedder, model.encoder, model.generator, model.straightener, model.turner])
     height, width, channels = model.image_shape
     face = tf.TensorSpec((None, height, width, channels), tf.float32)
     number = tf.TensorSpec((None,), tf.float32)

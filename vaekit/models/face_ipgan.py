@@ -10,23 +10,30 @@ from vaekit.networks.convolutional import embedder, place_encoder, projected_dis
 
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
+TEMPERATURE = 0.1
+"""Of L_who's choice among four people."""
 
 
 @keras.saving.register_keras_serializable("vaekit")
 class FaceIPGAN(AdversarialModel):
-    """IP-GAN (Bao et al. 2018) whose I and C are one embedder that does not move: x' = G(I(x_s), A(x_a)).
+    """IP-GAN (Bao et al. 2018) whose I and C are one embedder e that does not move: x' = G(I(x_s), A(x_a)).
 
     A few thousand photos cannot teach a network who people are, and a recogniser that saw millions can (vaekit train
     embed). L_I and L_C fall away with it, and L_GC is the cosine distance of its embeddings. L_GR asks for x_a where
     x_s shows the same person, be it in another picture: the paper has only the same picture. A and G move as one, by
     the sum of their losses, which takes a pass back through G less.
 
-    A player of its own, the turner, learns what A(x) would be from the front: from the codes of people who were
-    photographed both ways, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by pictures: no profile knows the
-    light of a frontal photo, and the mean of all pictures that it may be is a blur, where their codes' is a face.
+    Two players learn from people who were photographed both ways. Embeddings of profiles lie close together, and a
+    generator that is told who somebody is by them draws fronts of nobody. So G is told by the embedding of a frontal
+    photo, and the straightener s learns what that is from any other: I(x) = s(e(x)), linear, by
+    L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first term alone makes all people alike.
+    The turner t learns what A(x) would be from the front, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
+    pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
+    where their codes' is a face.
 
     A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
-    "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0.
+    "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0
+    and "front" the image itself.
     Of every four rows the first is its own x_a. The second's is its front, or where that is not known its partner.
     With `mixed`, the third's and the fourth's x_a are each other's partners.
 
@@ -45,8 +52,8 @@ class FaceIPGAN(AdversarialModel):
         adversarial: weight of the generator's hinge loss.
     """
 
-    terms = ("kl", "pixel", "feature", "identity", "adversarial", "front")
-    averaged = ("generator", "turner")
+    terms = ("kl", "pixel", "feature", "identity", "adversarial", "who", "front")
+    averaged = ("generator", "straightener", "turner")
 
     def __init__(
         self,
@@ -78,11 +85,14 @@ class FaceIPGAN(AdversarialModel):
         self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1
+        correction = keras.layers.Dense(identity_dim, kernel_initializer="zeros", dtype="float32")
+        self.straightener = keras.Sequential([keras.Input((identity_dim,)), correction], name="straightener")
         self.turner = perceptron(attribute_dim, attribute_dim, depth=2, name="turner")
         self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
         self.set_players(
             {
                 "generator": [self.encoder, self.generator],
+                "straightener": [self.straightener],
                 "turner": [self.turner],
                 "discriminator": [self.discriminator],
             }
@@ -91,10 +101,10 @@ class FaceIPGAN(AdversarialModel):
 
     # === Objective ===
     def objective(self, batch, training=True):
-        """L_KL + L_GR + L_GC + the adversarial loss; L_front; L_D."""
+        """L_KL + L_GR + L_GC + the adversarial loss; L_who; L_front; L_D."""
         x_s = batch["image"]
         x_a, same, fronts = self.pair(batch)
-        who = self.look(x_s)["embedding"]
+        who = self.look(batch["front"])["embedding"]
         mean, log_variance = self.encoder(2.0 * x_a - 1.0, training=training)
         l_kl = losses.kl_standard_normal(mean, log_variance)
         x_new = self.decode(who, self.sample_posterior(mean, log_variance), training)
@@ -106,7 +116,10 @@ class FaceIPGAN(AdversarialModel):
         l_feature = sum(ops.mean(weight * ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32"))) for a, b in pairs)
         l_gr = self.pixel * l_pixel + self.feature * l_feature
         # L_GC
-        l_identity = losses.cosine_distance(who, seen["embedding"])
+        l_identity = losses.cosine_distance(who, self.straighten(seen["embedding"]))
+        # L_who
+        told = self.identify(x_s)
+        l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(told, who, TEMPERATURE, group=4)
         # L_front
         turned = self.to_front(self.encode(x_s))
         miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
@@ -121,6 +134,7 @@ class FaceIPGAN(AdversarialModel):
         return (
             {
                 "generator": self.kl * l_kl + l_gr + self.identity * l_identity + self.adversarial * l_fool,
+                "straightener": l_who,
                 "turner": l_front,
                 "discriminator": l_d,
             },
@@ -130,6 +144,7 @@ class FaceIPGAN(AdversarialModel):
                 "feature": l_feature,
                 "identity": l_identity,
                 "adversarial": l_fool,
+                "who": l_who,
                 "front": l_front,
             },
         )
@@ -160,8 +175,8 @@ class FaceIPGAN(AdversarialModel):
 
     # === Use ===
     def identify(self, images):
-        """I(x): [N, identity_dim] of images [N, H, W, C] in 0..1."""
-        return self.look(images)["embedding"]
+        """I(x): [N, identity_dim] of unit length, of images [N, H, W, C] in 0..1."""
+        return self.straighten(self.look(images)["embedding"])
 
     def encode(self, images):
         """A(x), its mean: [N, attribute_dim]."""
@@ -172,6 +187,11 @@ class FaceIPGAN(AdversarialModel):
         scaled = ops.cast(identities, "float32") * self.identity_dim**0.5  # numbers about as large as the attributes'
         codes = ops.concatenate([scaled, ops.cast(attributes, "float32")], axis=-1)
         return self.generator(codes, training=training)
+
+    def straighten(self, embeddings):
+        """Embeddings [N, identity_dim] of faces as they would be of frontal ones, of unit length."""
+        embeddings = ops.cast(embeddings, "float32")
+        return ops.normalize(embeddings + self.straightener(embeddings))
 
     def to_front(self, attributes):
         """A(x) as it would be from the front, [N, attribute_dim]."""
