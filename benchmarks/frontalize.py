@@ -7,8 +7,16 @@ The bundle has seen photos alone, and of them nobody knows the true front. So th
 on a run of the same model that has seen drawn faces alone:
 
     vaekit train frontalize --data rendered:20000 --set 'train.start=["runs/embed"]' --set model.mixed=false \\
-      --set model.adversarial=0.02 --set model.identity=0.1 --set model.kl=2e-4 --set train.epochs=14 \\
+      --set model.adversarial=0.01 --set model.identity=0.1 --set model.feature=0.1 --set model.kl=2e-4 \\
+      --set 'model.encoder_widths=[24, 48, 96]' --set 'model.decoder_widths=[112, 64, 32]' \\
+      --set train.batch_size=16 --set train.steps_per_epoch=500 --set train.epochs=20 \\
       --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --out runs/frontalize-drawn
+
+The VAE-GAN that redraws faces, to compare Frechet distances with:
+
+    vaekit train vaegan --data ../shared/data/cfp --set 'data.holdout={column="identity",every=10}' \\
+      --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --set model.base=16 \\
+      --set train.steps_per_epoch=100 --set train.epochs=12 --out runs/vaegan-faces
 
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The
 Frechet distances are of the features of features.onnx, to the frontal photos of validation; the VAE-GAN redraws those

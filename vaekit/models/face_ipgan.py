@@ -31,11 +31,10 @@ class FaceIPGAN(AdversarialModel):
     pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
     where their codes' is a face.
 
-    A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1, and
-    "front" [N, H, W, C], the same person from the front, with "fronted" [N], 1 where there is such a picture, else 0
-    and "front" the image itself.
-    Of every four rows the first is its own x_a. The second's is its front, or where that is not known its partner.
-    With `mixed`, the third's and the fourth's x_a are each other's partners.
+    A batch holds "image" and "partner", another picture of the same person or the same one, [N, H, W, C] in 0..1,
+    "front" [N, H, W, C], the same person from the front, and "fronted" [N], 1 where there is such a picture; elsewhere
+    "front" is the image itself. Of every four rows the first is its own x_a. The second's is its front, or where that
+    is not known its partner. With `mixed`, the third's and the fourth's x_a are each other's partners.
 
     Args:
         image_shape: (H, W, C), sides that are multiples of the embedder's.
