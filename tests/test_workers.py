@@ -122,15 +122,20 @@ def start(folder, bundles, *arguments):
     """A folder being edited, in a process group of its own."""
     environment = {**os.environ, "VAEKIT_MODELS": str(bundles)}
     command = [sys.executable, "-m", "vaekit", "inpaint", "photos", "-m", "mask.png", "-o", "out", "-j", "2"]
-    return subprocess.Popen(
-        [*command, *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        start_new_session=True,
-    )
+    # Jobs in the background of a shell ignore SIGINT, and so would what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def many(folder, count):
