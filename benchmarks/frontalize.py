@@ -12,12 +12,6 @@ on a run of the same model that has seen drawn faces alone:
       --set train.batch_size=16 --set train.steps_per_epoch=500 --set train.epochs=20 \\
       --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --out runs/frontalize-drawn
 
-The VAE-GAN that redraws faces, to compare Frechet distances with:
-
-    vaekit train vaegan --data ../shared/data/cfp --set 'data.holdout={column="identity",every=10}' \\
-      --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --set model.base=16 \\
-      --set train.steps_per_epoch=100 --set train.epochs=12 --out runs/vaegan-faces
-
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The
 Frechet distances are of the features of features.onnx, to the frontal photos of validation; the VAE-GAN redraws those
 photos themselves.
