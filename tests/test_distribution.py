@@ -52,7 +52,9 @@ def assert_alike(one, other):
     first, second = state(one), state(other)
     assert first.keys() == second.keys()
     for name, values in first.items():
-        np.testing.assert_allclose(values, second[name], rtol=1e-4, atol=1e-5, err_msg=name)
+        # Of the optimizers' slots some are squares of gradients, in the thousands.
+        scale = max(1.0, np.abs(second[name]).max()) if name.startswith("optimizer") else 1.0
+        np.testing.assert_allclose(values, second[name], rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
