@@ -95,6 +95,23 @@ def server(bundles):
 
 
 @pytest.fixture
+def vaekit_here(tmp_path, monkeypatch, capsys):
+    """Run the command line in this process, for verbs that import a backend: that takes a new process seconds."""
+    from vaekit import cli
+
+    def run(*arguments, folder=tmp_path) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["vaekit", *map(str, arguments)])
+        try:
+            status = cli.main()
+        except SystemExit as end:
+            status = end.code
+        return subprocess.CompletedProcess(arguments, status or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def vaekit(bundles, tmp_path):
     """Run the command line in a process of its own, in an empty folder; never a traceback."""
 

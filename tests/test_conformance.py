@@ -209,7 +209,7 @@ def script(code: str, folder: Path, backend: str, *arguments: int) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-PARTS = 4
+PARTS = 2
 """Of the table, each in processes of its own, which tests side by side are quicker with."""
 
 STEP = """

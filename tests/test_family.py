@@ -1,6 +1,7 @@
 """Every model of the family is trained, and used, from the command line and on anyone's pictures."""
 
 import csv
+import functools
 import os
 import subprocess
 import sys
@@ -126,31 +127,33 @@ def shape(path):
     return images.read(path).pixels.shape
 
 
-def test_a_trained_model_samples(digits):
+def test_a_trained_model_samples(digits, vaekit_here):
+    here = functools.partial(vaekit_here, folder=digits)
     assert run(digits, "sample", "run", "-o", "all.png", "-n", 10).returncode == 0
     assert shape(digits / "all.png") == (2 * 12, 8 * 12, 3)
-    assert run(digits, "sample", "run", "-o", "twos.png", "-n", 3, "--label", 2).returncode == 0
+    assert here("sample", "run", "-o", "twos.png", "-n", 3, "--label", 2).returncode == 0
     assert shape(digits / "twos.png") == (12, 3 * 12, 3)
-    done = run(digits, "sample", "run", "-o", "nines.png", "--label", 9)
+    done = here("sample", "run", "-o", "nines.png", "--label", 9)
     assert (done.returncode, "3 classes" in done.stderr) == (2, True)
     for name, seed in (("again", 0), ("other", 1)):
-        assert run(digits, "sample", "run", "-o", f"{name}.png", "-n", 10, "--seed", seed).returncode == 0
+        assert here("sample", "run", "-o", f"{name}.png", "-n", 10, "--seed", seed).returncode == 0
     pixels, again, other = (images.read(digits / f"{name}.png").pixels for name in ("all", "again", "other"))
     np.testing.assert_array_equal(pixels, again)
     assert np.any(pixels != other)
 
 
-def test_a_trained_model_reconstructs_and_morphs(digits):
-    done = run(digits, "reconstruct", "run", "0.png", "1.png", "-o", "redrawn.png", "--label", 1)
+def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
+    here = functools.partial(vaekit_here, folder=digits)
+    done = here("reconstruct", "run", "0.png", "1.png", "-o", "redrawn.png", "--label", 1)
     assert done.returncode == 0, done.stderr
     assert shape(digits / "redrawn.png") == (2 * 12, 2 * 12, 3)
     for name in ("strip.png", "walk.gif"):
-        done = run(digits, "morph", "0.png", "1.png", "--run", "run", "-o", name, "--steps", 5, "--label", 1)
+        done = here("morph", "0.png", "1.png", "--run", "run", "-o", name, "--steps", 5, "--label", 1)
         assert done.returncode == 0, done.stderr
     assert shape(digits / "strip.png") == (12, 5 * 12, 3)
     from PIL import Image
 
     with Image.open(digits / "walk.gif") as walk:
         assert (walk.size, walk.n_frames, walk.info["duration"]) == ((12, 12), 8, 80)  # there and back
-    again = run(digits, "morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
+    again = here("morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
     assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (1, True, False)

@@ -130,10 +130,10 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(w
 
 
 @with_run
-def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(whole, looped, vaekit):
+def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(whole, looped, vaekit_here):
     kept = (whole / "recipe.json").read_bytes()
     again = ("train", looped, "--out", whole, "--resume")
-    done = vaekit(*again, "--set", "model.latent_dim=5", "--set", "train.seed=1", "--set", "train.epochs=9")
+    done = vaekit_here(*again, "--set", "model.latent_dim=5", "--set", "train.seed=1", "--set", "train.epochs=9")
     assert done.returncode == 2
     expected = f"vaekit: {whole} was begun with another model.latent_dim, train.seed: resume it as it was begun"
     assert done.stderr.splitlines()[-1] == expected
@@ -182,8 +182,8 @@ def test_a_recogniser_is_trained_and_lends_its_features(recipe, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_is_named(looped, vaekit, tmp_path):
-    done = vaekit("train", looped, "--out", tmp_path / "run", "--set", "optimizers.decoder.learning_rate=1e30")
+def test_a_loss_that_is_no_number_stops_the_run_and_is_named(looped, vaekit_here, tmp_path):
+    done = vaekit_here("train", looped, "--out", tmp_path / "run", "--set", "optimizers.decoder.learning_rate=1e30")
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
     assert len(told) == 1
@@ -193,8 +193,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_named(looped, vaekit, tmp
 
 
 @with_run
-def test_an_existing_run_is_not_trained_over(whole, looped, vaekit):
-    done = vaekit("train", looped, "--out", whole)
+def test_an_existing_run_is_not_trained_over(whole, looped, vaekit_here):
+    done = vaekit_here("train", looped, "--out", whole)
     assert done.returncode == 2
     assert "holds a training already" in done.stderr
 
@@ -214,14 +214,14 @@ def test_an_existing_run_is_not_trained_over(whole, looped, vaekit):
         (["--set", 'data=[{source="{here}", labels="mood"}]'], "mood"),
     ],
 )
-def test_a_recipe_that_cannot_be_used_is_one_clear_line(recipe, vaekit, tmp_path, arguments, message):
+def test_a_recipe_that_cannot_be_used_is_one_clear_line(recipe, vaekit_here, tmp_path, arguments, message):
     (tmp_path / "faces").mkdir()
     for number in (1, 2, 20, 40):
         images.write(tmp_path / "faces" / f"{number}.png", np.zeros((8, 8, 3), np.uint8))
     arguments = [argument.replace("{here}", str(tmp_path / "faces")) for argument in arguments]
     (tmp_path / "empty").mkdir()
     arguments = [str(tmp_path / "empty") if argument == "." else argument for argument in arguments]
-    done = vaekit("train", recipe, "--out", tmp_path / "run", *arguments)
+    done = vaekit_here("train", recipe, "--out", tmp_path / "run", *arguments)
     assert done.returncode == 2, done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
     assert len(told) == 1
@@ -235,8 +235,8 @@ def test_a_missing_recipe_is_told(vaekit):
 
 
 @with_run
-def test_evaluate_measures_the_averaged_weights(run, vaekit):
-    done = vaekit("evaluate", run, "--steps", 2, "--json")
+def test_evaluate_measures_the_averaged_weights(run, vaekit_here):
+    done = vaekit_here("evaluate", run, "--steps", 2, "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert 5 < figures["pull_push_hole_psnr"] < 60
@@ -245,9 +245,9 @@ def test_evaluate_measures_the_averaged_weights(run, vaekit):
 
 
 @with_run
-def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, tmp_path):
+def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, vaekit_here, tmp_path):
     for version, mixed in ((1, ()), (2, ("--blend", run, "--share", "0.25"))):
-        done = vaekit("export", run, "mine", "--out", tmp_path / "bundles", *mixed)
+        done = vaekit_here("export", run, "mine", "--out", tmp_path / "bundles", *mixed)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
     assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
@@ -280,7 +280,7 @@ def test_blending_moves_the_weights_by_a_share():
         blend(one, Inpainter(latent_dim=4, widths=(8, 16)), 0.5)
 
 
-def test_export_of_what_is_no_run_is_told(vaekit, tmp_path):
-    done = vaekit("export", tmp_path, "mine")
+def test_export_of_what_is_no_run_is_told(vaekit_here, tmp_path):
+    done = vaekit_here("export", tmp_path, "mine")
     assert done.returncode == 2
     assert "recipe.json" in done.stderr

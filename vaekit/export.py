@@ -75,10 +75,10 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
 def _save_model(model: Exportable, path: Path) -> None:
     def signature(name, tensor):
-        function = tf.function(lambda **inputs: {"image": _even_of_nothing(tensor, inputs)})
+        function = tf.function(lambda **inputs: {"image": _even_of_nothing(tensor, inputs)}, autograph=False)
         return function.get_concrete_function(**_named(model.inputs[name]))
 
-    serving = tf.function(model.serving)
+    serving = tf.function(model.serving, autograph=False)
     tf.saved_model.save(
         model.weights.module,
         str(path),
@@ -138,7 +138,7 @@ def to_onnx(model: Exportable) -> bytes:
             for signature, tensor in model.tensors.items()
         }
 
-    function = tf.function(call, input_signature=specs)
+    function = tf.function(call, input_signature=specs, autograph=False)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
     return model.weights.pack(proto).SerializeToString()
 

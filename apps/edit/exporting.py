@@ -30,17 +30,17 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
     # Of any size, so that little of it is computed when something else is asked for.
     face = tf.TensorSpec((None, None, None, 3), tf.float32)
 
-    @tf.function(input_signature=list(inputs.values()))
+    @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, change, direction):
         with weights.worn():
             return tf.clip_by_value(image + model.edit(image, change, direction), 0.0, 1.0)
 
-    @tf.function(input_signature=[face])
+    @tf.function(input_signature=[face], autograph=False)
     def encode(image):
         with weights.worn():
             return model.encode(image)
 
-    @tf.function(input_signature=[face])
+    @tf.function(input_signature=[face], autograph=False)
     def recognise(image):
         with weights.worn():
             return tf.sigmoid(model.recognise(image)["logits"])

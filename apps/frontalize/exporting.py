@@ -21,7 +21,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
     number = tf.TensorSpec((None,), tf.float32)
     inputs = {"image": face, "shown": face, "shown_too": face, "share": number, "turn": number}
 
-    @tf.function(input_signature=list(inputs.values()))
+    @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, shown, shown_too, share, turn):
         """Who image shows, as between shown (share 0) and shown_too (share 1), turned to the front by `turn`."""
         with weights.worn():

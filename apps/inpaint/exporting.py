@@ -23,7 +23,7 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
         "z": tf.TensorSpec((None, model.latent_dim), tf.float32),
     }
 
-    @tf.function(input_signature=[*inputs.values()])  # one graph that the signatures share
+    @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
     def tensor(image, mask, hint, z):
         with weights.worn():
             return model.answer({"image": image, "mask": mask, "hint": hint}, z)

@@ -24,7 +24,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     }
 
     def tensor(factor):
-        @tf.function(input_signature=[*inputs.values()])  # one graph that the signatures share
+        @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
         def answer(image, detail, z):
             with weights.worn():
                 return model.detailed(image, factor, z, detail)
