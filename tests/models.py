@@ -33,6 +33,11 @@ from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wae import WAEGAN, WAEMMD
 from vaekit.models.wgan import WGAN, WGANGP
+from vaekit.networks import convolutional
+
+# Networks whose size is no model's argument: as they are, tests of six models would be tests of them.
+convolutional.PATCH_WIDTHS = (4, 6, 8)
+convolutional.PROJECTED_WIDTHS = convolutional.PICTURE_WIDTHS = (4, 6, 8, 8)
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,8 @@ TABLE = [
             channels=shape[2],
             latent_channels=4,
             widths=(8, 8),
+            recogniser_widths=(4, 6, 8),
+            embedder_widths=(4, 6, 8),
             identity=1,
         ),
         shapes=((16, 24, 1), (16, 16, 3)),

@@ -40,6 +40,8 @@ class AttributeCVAEGAN(AdversarialModel):
         widths: channels of the autoencoder's levels.
         shrink: the recogniser sees the picture so many times smaller, a power of 2.
         crop: (top, left, bottom, right) of what the embedder sees, as shares of the picture's sides.
+        recogniser_widths: channels of the classifier's stages.
+        embedder_widths: channels of the embedder's stages.
         pixel: weight of the L1 distance of x' to x.
         feature: weight of the distance in the classifier's features, f_C.
         attribute: weight of the classifier's loss on what shall change.
@@ -65,6 +67,8 @@ class AttributeCVAEGAN(AdversarialModel):
         widths=(16, 32, 64, 96),
         shrink=2,
         crop=NARROW,
+        recogniser_widths=(24, 48, 96, 128),
+        embedder_widths=(32, 64, 128, 192),
         pixel=5.0,
         feature=0.5,
         attribute=0.4,
@@ -80,6 +84,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self.attributes, self.exclusive = list(attributes), [list(group) for group in exclusive]
         self.channels, self.latent_channels, self.widths = channels, latent_channels, tuple(widths)
         self.shrink, self.crop = shrink, tuple(crop)
+        self.recogniser_widths, self.embedder_widths = tuple(recogniser_widths), tuple(embedder_widths)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
         self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
         self.strength = {name: (added, removed) for name, (added, removed) in dict(strength or {}).items()}
@@ -89,11 +94,11 @@ class AttributeCVAEGAN(AdversarialModel):
         # === Networks ===
         self.encoder = map_encoder(channels, latent_channels, self.widths)
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
-        self.recogniser = recogniser(channels, len(self.attributes))
+        self.recogniser = recogniser(channels, len(self.attributes), self.recogniser_widths)
         seen = [layer.shape[-1] for layer in self.recogniser.output["layers"][:SEEN]]
         self.discriminator = projected_discriminator(channels, seen, skip=int(math.log2(shrink)))
         if identity:
-            self.embedder = embedder((64, 64, channels))
+            self.embedder = embedder((64, 64, channels), widths=self.embedder_widths)
             self.terms += ("identity",)
         self.set_players({"autoencoder": [self.encoder, self.generator], "discriminator": [self.discriminator]})
         self.freeze("recogniser", [self.recogniser])

@@ -123,7 +123,15 @@ def noisy_classifier(image_shape, classes: int, base: int = 32, noise=0.15, drop
     return keras.Model(image, {"logits": logits, "features": features}, name="noisy_classifier")
 
 
-def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
+PATCH_WIDTHS = (48, 96, 160)
+"""Channels of a patch discriminator's stages, each of half the size."""
+PROJECTED_WIDTHS = (32, 64, 128, 160)
+"""Those of a projected discriminator."""
+PICTURE_WIDTHS = (24, 48, 96, 128)
+"""Those of a picture encoder."""
+
+
+def patch_discriminator(channels: int) -> keras.Model:
     """Map pictures [N, H, W, channels] to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
 
     One verdict a patch (Isola et al. 2017); H and W are free. Channels are best centred, of unit size. No
@@ -131,18 +139,18 @@ def patch_discriminator(channels: int, widths=(48, 96, 160)) -> keras.Model:
     """
     picture = layers.Input((None, None, channels), name="picture")
     x, features = picture, []
-    for width in widths:
+    for width in PATCH_WIDTHS:
         x = layers.Conv2D(width, 4, strides=2, padding="same", kernel_initializer="he_normal")(x)
         x = layers.LeakyReLU(0.2)(x)
         features.append(x)
-    x = layers.Conv2D(widths[-1], 3, padding="same", kernel_initializer="he_normal")(x)
+    x = layers.Conv2D(PATCH_WIDTHS[-1], 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.LeakyReLU(0.2)(x)
     features.append(x)
     logits = layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
     return keras.Model(picture, {"logits": logits, "layers": features}, name="patch_discriminator")
 
 
-def projected_discriminator(channels: int, feature_widths, skip: int = 1, widths=(32, 64, 128, 160)) -> keras.Model:
+def projected_discriminator(channels: int, feature_widths, skip: int = 1) -> keras.Model:
     """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits [N, h, w, 1].
 
     What another network already knows of pictures shows a judge what is wrong with them many times sooner
@@ -153,26 +161,25 @@ def projected_discriminator(channels: int, feature_widths, skip: int = 1, widths
         feature_widths: channels of the features; the first have the picture's size over 2 ** (skip + 1), each next
             half of it.
         skip: how many halvings come before the first features.
-        widths: channels of its stages, each of half the size.
     """
     picture = layers.Input((None, None, channels), name="picture")
     features = [layers.Input((None, None, width), name=f"features_{i}") for i, width in enumerate(feature_widths)]
     x = picture
-    for level, width in enumerate(widths):
+    for level, width in enumerate(PROJECTED_WIDTHS):
         x = layers.Conv2D(width, 4, strides=2, padding="same", kernel_initializer="he_normal")(x)
         x = layers.LeakyReLU(0.2)(x)
         if skip <= level < skip + len(features):
             x = layers.Concatenate()([x, features[level - skip]])
-    x = layers.Conv2D(widths[-1], 3, padding="same", kernel_initializer="he_normal")(x)
+    x = layers.Conv2D(PROJECTED_WIDTHS[-1], 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.LeakyReLU(0.2)(x)
     logits = layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
     return keras.Model([picture, *features], logits, name="projected_discriminator")
 
 
-def picture_encoder(channels: int, latent_dim: int, widths=(24, 48, 96, 128)) -> keras.Model:
+def picture_encoder(channels: int, latent_dim: int) -> keras.Model:
     """Map pictures [N, H, W, channels] of any size to (mean, log variance), each [N, latent_dim]."""
     picture = layers.Input((None, None, channels), name="picture")
-    x = layers.GlobalAveragePooling2D()(_leaky_downs(picture, widths))
+    x = layers.GlobalAveragePooling2D()(_leaky_downs(picture, PICTURE_WIDTHS))
     return keras.Model(picture, _gaussian(x, latent_dim), name="picture_encoder")
 
 
