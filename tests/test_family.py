@@ -157,3 +157,12 @@ def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
         assert (walk.size, walk.n_frames, walk.info["duration"]) == ((12, 12), 8, 80)  # there and back
     again = here("morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
     assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+
+
+@pytest.mark.parametrize(
+    ("option", "others"),
+    [(["--aligned"], ["--run", "run"]), (["--bundle", "mine"], ["--run", "run"]), (["--label", 1], [])],
+)
+def test_a_morph_takes_no_option_without_a_use(tmp_path, vaekit_here, option, others):
+    done = vaekit_here("morph", "0.png", "1.png", "-o", "strip.png", *option, *others)
+    assert (done.returncode, done.stderr.startswith(f"vaekit: {option[0]} has no use")) == (2, True)

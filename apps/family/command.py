@@ -81,6 +81,7 @@ def reconstruct(
 
 
 def morph(
+    context: typer.Context,
     first: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a strip, or a .gif.")],
@@ -110,7 +111,13 @@ def morph(
     import numpy as np
 
     from vaekit import images
+    from vaekit.errors import UserError
 
+    of_faces, of_runs = ("face_model", "aligned", "runtime", "bundle"), ("label",)
+    for name in of_runs if run is None else of_faces:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            raise UserError(f"--{name.replace('_', '-')} has no use {'without' if run is None else 'with'} --run")
     shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     if run is None:
         from vaekit.apps.frontalize.command import finding
