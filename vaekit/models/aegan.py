@@ -4,13 +4,13 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Autoencoding
 from vaekit.networks.blocks import perceptron
 from vaekit.networks.convolutional import decoder, discriminator, encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class AEGAN(Generative):
+class AEGAN(Autoencoding):
     """An autoencoder has no prior, and needs none: G1 draws codes like its own.
 
     D1 tells Enc(x) from G1(z), D2 tells Dec(Enc(x)) from Dec(G1(z)). As D2 compares with reconstructions, a sample is
@@ -72,14 +72,6 @@ class AEGAN(Generative):
         return {**super().default_optimizers(), "autoencoder": keras.optimizers.Adam(1e-3)}
 
     # === Use ===
-    def encode(self, images, labels=None):
-        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)
-
-    def decode(self, z, labels=None):
-        """Dec(h): images [N, H, W, C] in 0..1 of codes h [N, latent_dim]."""
-        return self.decoder(z, training=False)
-
     def prior(self, count: int):
         """G1(z): codes."""
         return self.generator(super().prior(count), training=False)

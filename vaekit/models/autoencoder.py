@@ -3,13 +3,13 @@
 import keras
 
 from vaekit import losses
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Autoencoding
 from vaekit.networks.centers import MovingGaussian
 from vaekit.networks.convolutional import decoder, encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class Autoencoder(Generative):
+class Autoencoder(Autoencoding):
     """One player, encoder and decoder together, that minimises the squared error of x' = Dec(Enc(x)).
 
     It has no prior: what is sampled is decoded from a Gaussian that was fitted to the codes of training.
@@ -45,14 +45,6 @@ class Autoencoder(Generative):
         return {"autoencoder": keras.optimizers.Adam(1e-3)}
 
     # === Use ===
-    def encode(self, images, labels=None):
-        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)
-
-    def decode(self, z, labels=None):
-        """Dec(h): images [N, H, W, C] in 0..1."""
-        return self.decoder(z, training=False)
-
     def prior(self, count: int):
         """Codes from the fitted Gaussian."""
         return self.codes.place(super().prior(count))

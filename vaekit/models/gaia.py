@@ -5,13 +5,13 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.backends import replicas
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Autoencoding
 from vaekit.networks.centers import MovingGaussian
 from vaekit.networks.convolutional import decoder, encoder
 
 
 @keras.saving.register_keras_serializable("vaekit")
-class GAIA(Generative):
+class GAIA(Autoencoding):
     """Generator and discriminator are both autoencoders; what lies between two codes has to look real as well.
 
     It has no prior: what is sampled is decoded from a Gaussian that was fitted to the codes of training.
@@ -74,14 +74,6 @@ class GAIA(Generative):
         return {player: keras.optimizers.Adam(1e-4) for player in self.players}
 
     # === Use ===
-    def encode(self, images, labels=None):
-        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)
-
-    def decode(self, z, labels=None):
-        """Dec(z): images [N, H, W, C] in 0..1."""
-        return self.decoder(z, training=False)
-
     def prior(self, count: int):
         """Codes from the fitted Gaussian."""
         return self.codes.place(super().prior(count))

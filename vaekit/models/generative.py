@@ -55,3 +55,15 @@ class Generative(AdversarialModel):
         return self.decode(self.encode(images, labels), labels)
 
     call = reconstruct
+
+
+class Autoencoding(Generative):
+    """Base of those whose `encoder` gives an image one code, without noise, and whose `decoder` redraws it."""
+
+    def encode(self, images, labels=None):
+        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
+        return self.encoder(images, training=False)
+
+    def decode(self, z, labels=None):
+        """Dec(h): images [N, H, W, C] in 0..1 of codes [N, latent_dim]."""
+        return self.decoder(z, training=False)

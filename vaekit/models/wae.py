@@ -5,12 +5,12 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.backends import replicas
-from vaekit.models.generative import Generative
+from vaekit.models.generative import Autoencoding
 from vaekit.networks.blocks import perceptron
 from vaekit.networks.convolutional import decoder, encoder
 
 
-class WAE(Generative):
+class WAE(Autoencoding):
     """What WAE-GAN and WAE-MMD share: ||x - Dec(Enc(x))||^2 + lambda D_Z(Q_Z, P_Z), with an encoder without noise."""
 
     averaged = ("autoencoder",)
@@ -19,15 +19,6 @@ class WAE(Generative):
         """Make encoder and decoder from what is kept of the arguments."""
         self.encoder = encoder(self.image_shape, self.latent_dim, self.base)
         self.decoder = decoder(self.image_shape, self.latent_dim, self.base)
-
-    # === Use ===
-    def encode(self, images, labels=None):
-        """Enc(x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)
-
-    def decode(self, z, labels=None):
-        """Dec(z): images [N, H, W, C] in 0..1."""
-        return self.decoder(z, training=False)
 
 
 @keras.saving.register_keras_serializable("vaekit")
