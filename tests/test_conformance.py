@@ -67,7 +67,9 @@ def slots(model):
 
 
 def fit(model, batch):
-    model.fit(batch, batch_size=4, epochs=1, shuffle=False, verbose=0)
+    """Steps of four rows each, without what `model.fit` has to do round them, which takes as long as they do."""
+    for first in range(0, len(batch["image"]), 4):
+        model.train_on_batch({name: rows[first : first + 4] for name, rows in batch.items()})
 
 
 def assert_same(first, second):
