@@ -33,15 +33,7 @@ class ThreeClassVAEGAN(VAEGAN):
     # === Objective ===
     def objective(self, batch, training=True):
         """L_prior + L_like - fool log P(real | x'); gamma L_like - log P(real | x') P(real | x_p); L_GAN."""
-        x = batch["image"]
-        mean, log_variance = self.encoder(x, training=training)
-        z = self.sample_posterior(mean, log_variance)
-        z_p = self.random_normal(ops.shape(z))
-        x_rec, x_p = self.decoder(z, training=training), self.decoder(z_p, training=training)
-        real, rec, gen = (self.discriminator(image, training=training) for image in (x, x_rec, x_p))
-
-        l_prior = losses.kl_standard_normal(mean, log_variance)
-        l_like = losses.half_squared_distance(real["similarity"], rec["similarity"])
+        l_prior, l_like, (real, rec, gen) = self.judged(batch["image"], training)
         l_gan = _called(real, REAL) + _called(rec, RECONSTRUCTED) + _called(gen, GENERATED)
         l_fool = _called(rec, REAL)
         return (

@@ -39,18 +39,21 @@ class VAEGAN(Generative):
         self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===
-    def objective(self, batch, training=True):
-        """L_prior + L_like for the encoder, gamma L_like - L_GAN for the decoder, L_GAN for the discriminator."""
-        x = batch["image"]
+    def judged(self, x, training=False):
+        """L_prior, L_like, and what the discriminator says of x, x' and x_p."""
         mean, log_variance = self.encoder(x, training=training)
         z = self.sample_posterior(mean, log_variance)
         z_p = self.random_normal(ops.shape(z))
         # In calls of their own: the encoder's gradient then has nothing to walk through but x'.
         x_rec, x_p = self.decoder(z, training=training), self.decoder(z_p, training=training)
         real, rec, gen = (self.discriminator(image, training=training) for image in (x, x_rec, x_p))
-
         l_prior = losses.kl_standard_normal(mean, log_variance)
         l_like = losses.half_squared_distance(real["similarity"], rec["similarity"])
+        return l_prior, l_like, (real, rec, gen)
+
+    def objective(self, batch, training=True):
+        """L_prior + L_like for the encoder, gamma L_like - L_GAN for the decoder, L_GAN for the discriminator."""
+        l_prior, l_like, (real, rec, gen) = self.judged(batch["image"], training)
         reconstructed, generated = rec["logits"], gen["logits"]
         # L_GAN as in Algorithm 1 is maximised by the discriminator; here with the sign that is minimised.
         l_real = losses.real_log_loss(real["logits"])
