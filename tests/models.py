@@ -164,7 +164,10 @@ TABLE = [
         "embedder",
         lambda shape: Embedder(channels=shape[2], dim=3, side=16, widths=(4, 8)),
         shapes=((16, 16, 1), (16, 16, 3)),
-        extras={"label": _attributes},
+        extras={
+            "label": _attributes,
+            "partner": lambda rng, image: rng.normal(size=(len(image), 3)).astype("float32"),
+        },
     ),
     Row(
         "attribute_cvaegan",

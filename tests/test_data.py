@@ -300,15 +300,18 @@ def test_a_partner_with_a_label_has_that_label_or_there_is_none(tmp_path):
     folder = tmp_path / "people"
     folder.mkdir()
     rows = ["file,identity,pose"]
-    for number, pose in enumerate(("frontal", "profile", "frontal", "profile", "profile")):
+    poses = ("frontal", "profile", "frontal", "profile", "profile", "frontal")
+    for number, (person, pose) in enumerate(zip((0, 0, 0, 1, 1, 2), poses, strict=True)):
         images.write(folder / f"{number}.png", np.full((4, 4, 3), 10 * number, np.uint8))
-        rows.append(f"{number}.png,{number // 3},{pose}")
+        rows.append(f"{number}.png,{person},{pose}")
     (tmp_path / "people.csv").write_text("\n".join(rows))
     source = open_source(str(folder), labels="pose", partner="identity")
     rng = np.random.default_rng(0)
     assert {int(source[1]["partner"](rng, 0)[0, 0, 0]) for _ in range(20)} == {0, 20}
     assert source[3]["partner"](rng, 0) is None
     assert int(source[3]["partner"](rng, 1)[0, 0, 0]) == 40
+    drawn = [{int(source[number]["partner_label"](rng)) for _ in range(20)} for number in (0, 1, 3, 5)]
+    assert drawn == [{0, 1}, {0}, {1}, {0}]
 
 
 def test_a_drawn_partner_with_a_label_is_the_same_face_from_the_front():

@@ -11,21 +11,29 @@ from vaekit.training import Task
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A face "image" [H, W, 3] float32 in 0..1 in template N, worn at random, with its "label" [D]."""
+    """A face "image" [H, W, 3] float32 in 0..1 in template N, worn at random, with its "label" [D].
+
+    Its "partner" is the label of another face of the same person, or its own where nobody knows of one.
+    """
     if "label" not in item or np.ndim(item["label"]) != 1:
         raise DataError("faces without embeddings: name FILE.npz:ARRAY in the data's labels")
     image = faces.narrowed(item["image"]) if data.wide else item["image"]
-    image = crop_resize(image, shape, rng, zoom=(0.92, 1.06), rotate=3.0)
+    image = crop_resize(image, shape, rng, zoom=(0.9, 1.07), rotate=4.0)
     if rng.random() < BLURRED:
         side = int(rng.integers(shape[0] // 3, shape[0]))
         small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
         image = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR)
     light = to_unit(image) * rng.uniform(0.75, 1.25) + rng.uniform(-0.08, 0.08)
-    return {"image": np.clip(light, 0.0, 1.0).astype(np.float32), "label": item["label"]}
+    if rng.random() < GREY:
+        light = np.broadcast_to(light.mean(axis=-1, keepdims=True), light.shape)
+    partner = item["partner_label"](rng) if "partner_label" in item else item["label"]
+    return {"image": np.clip(light, 0.0, 1.0).astype(np.float32), "label": item["label"], "partner": partner}
 
 
 BLURRED = 0.2
 """Share of the examples that come from a small picture."""
+GREY = 0.1
+"""Share of those without colours."""
 
 
 def measure(model: Embedder, batch: dict) -> dict[str, np.ndarray]:

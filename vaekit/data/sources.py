@@ -31,7 +31,7 @@ class Source(Protocol):
     """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K]).
 
     An item may know its "partner": a function that draws another image of the same person with a generator, and, with
-    a label too, one that has that label.
+    a label too, one that has that label. Its "partner_label" draws such an image's label alone.
     """
 
     def __len__(self) -> int:
@@ -173,6 +173,8 @@ class FolderSource:
                 item["label"] = self.labels[place]
             if self.group_of:
                 item["partner"] = functools.partial(self._partner, place)
+                if self.labels is not None:
+                    item["partner_label"] = functools.partial(self._partner_label, place)
             return item
         raise DataError(f"{self.folder}: every image is damaged")
 
@@ -181,7 +183,7 @@ class FolderSource:
 
         With `label` it is one that has it, or None where there is none.
         """
-        others = [p for p in self.groups[self.group_of[place]] if p != place and self.files[p] not in self.damaged]
+        others = self._others(place)
         if label is not None:
             others = [p for p in others if self.labels[p] == label]
         if not others:
@@ -193,6 +195,14 @@ class FolderSource:
             self.damaged[self.files[other]] = str(error)
             log.warning("skipped: %s", error)
             return self._partner(place, rng, label)
+
+    def _partner_label(self, place: int, rng: np.random.Generator):
+        """Another image's label, or the same one's where there is no other."""
+        others = self._others(place) or [place]
+        return self.labels[others[rng.integers(len(others))]]
+
+    def _others(self, place: int) -> list[int]:
+        return [p for p in self.groups[self.group_of[place]] if p != place and self.files[p] not in self.damaged]
 
     def _pixels(self, place: int) -> np.ndarray:
         """[H, W, 3] uint8, not to be written to: decoded once, while there is room to keep it."""
