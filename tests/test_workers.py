@@ -220,6 +220,17 @@ def test_a_process_that_dies_costs_one_task():
     assert os.getpid() not in {process for *_, process in results}
 
 
+class Ends:
+    """Tells what ends a process that is told to."""
+
+    def open(self, threads):
+        return lambda number: [signal.getsignal(signal.SIGTERM)]
+
+
+def test_no_handler_in_python_can_come_too_late_when_a_process_is_ended():
+    assert list(workers.processes(Ends(), range(4), 2)) == [signal.SIG_DFL] * 4
+
+
 def test_one_job_needs_no_other_process():
     assert list(workers.processes(Squares(), [1, 2], 1)) == [(1, 1, os.getpid()), (2, 4, os.getpid())]
 

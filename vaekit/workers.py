@@ -89,6 +89,8 @@ def _begin(threads: int) -> None:
 
     cv2.setNumThreads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
+    # Pebble's handler, in Python, may come too late in a process that ends by itself just then, and is complained of.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

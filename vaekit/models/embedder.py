@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.game import AdversarialModel
 from vaekit.networks.convolutional import embedder
 
@@ -42,7 +43,8 @@ class Embedder(AdversarialModel):
         l_cosine = losses.cosine_distance(found, batch["label"])
         partner = ops.cast(batch["partner"], "float32")
         partner = partner / ops.norm(partner, axis=-1, keepdims=True)
-        l_who = losses.contrastive_loss(found, partner, TEMPERATURE, group=ops.shape(partner)[0])
+        queries, keys = replicas.all_rows(found), replicas.all_rows(partner)
+        l_who = losses.contrastive_loss(queries, keys, TEMPERATURE, group=ops.shape(keys)[0])
         return {"embedder": l_cosine + self.contrastive * l_who}, {"cosine": 1.0 - l_cosine, "contrastive_": l_who}
 
     def default_optimizers(self):
