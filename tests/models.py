@@ -35,9 +35,12 @@ from vaekit.models.wae import WAEGAN, WAEMMD
 from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks import convolutional
 
-# Networks whose size is no model's argument: as they are, tests of six models would be tests of them.
-convolutional.PATCH_WIDTHS = (4, 6, 8)
-convolutional.PROJECTED_WIDTHS = convolutional.PICTURE_WIDTHS = (4, 6, 8, 8)
+
+def shrink(put=setattr):
+    """Give networks whose size is no model's argument one for tests: six models' would be tests of them."""
+    put(convolutional, "PATCH_WIDTHS", (4, 6, 8))
+    put(convolutional, "PROJECTED_WIDTHS", (4, 6, 8, 8))
+    put(convolutional, "PICTURE_WIDTHS", (4, 6, 8, 8))
 
 
 @dataclass(frozen=True)

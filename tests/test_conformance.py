@@ -12,9 +12,16 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models import TABLE, Row, quiet
+from models import TABLE, Row, quiet, shrink
 
 from vaekit.game import AdversarialModel
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch.setattr)
+        yield
 
 
 # A row's tests share what was trained, so they go to one worker.
@@ -218,7 +225,8 @@ STEP = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from models import TABLE, quiet
+from models import TABLE, quiet, shrink
+shrink()
 folder, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 ROWS = TABLE[part::parts]
 

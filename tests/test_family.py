@@ -144,11 +144,11 @@ def test_a_trained_model_samples(digits, vaekit_here):
 
 def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
     here = functools.partial(vaekit_here, folder=digits)
-    done = here("reconstruct", "run", "0.png", "1.png", "-o", "redrawn.png", "--label", 1)
+    done = run(digits, "reconstruct", "run", "0.png", "1.png", "-o", "redrawn.png", "--label", 1)
     assert done.returncode == 0, done.stderr
     assert shape(digits / "redrawn.png") == (2 * 12, 2 * 12, 3)
     for name in ("strip.png", "walk.gif"):
-        done = here("morph", "0.png", "1.png", "--run", "run", "-o", name, "--steps", 5, "--label", 1)
+        done = run(digits, "morph", "0.png", "1.png", "--run", "run", "-o", name, "--steps", 5, "--label", 1)
         assert done.returncode == 0, done.stderr
     assert shape(digits / "strip.png") == (12, 5 * 12, 3)
     from PIL import Image

@@ -235,8 +235,8 @@ def test_a_missing_recipe_is_told(vaekit):
 
 
 @with_run
-def test_evaluate_measures_the_averaged_weights(run, vaekit_here):
-    done = vaekit_here("evaluate", run, "--steps", 2, "--json")
+def test_evaluate_measures_the_averaged_weights(run, vaekit):
+    done = vaekit("evaluate", run, "--steps", 2, "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert 5 < figures["pull_push_hole_psnr"] < 60
@@ -246,8 +246,8 @@ def test_evaluate_measures_the_averaged_weights(run, vaekit_here):
 
 @with_run
 def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit, vaekit_here, tmp_path):
-    for version, mixed in ((1, ()), (2, ("--blend", run, "--share", "0.25"))):
-        done = vaekit_here("export", run, "mine", "--out", tmp_path / "bundles", *mixed)
+    for version, verb, mixed in ((1, vaekit, ()), (2, vaekit_here, ("--blend", run, "--share", "0.25"))):
+        done = verb("export", run, "mine", "--out", tmp_path / "bundles", *mixed)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
     assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
