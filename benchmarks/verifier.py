@@ -2,7 +2,7 @@
 
 It is another network than the one in the bundles, on the same data (people kept for validation left out):
 
-    vaekit train embed --set root=../shared/data --set train.seed=7 --set model.contrastive=0 \\
+    vaekit train embed --set root=../shared/data --set train.seed=7 --set train.epochs=30 --set model.contrastive=0 \\
       --set "model.widths=[24, 48, 96, 160, 160]" --out runs/verifier
     python benchmarks/verifier.py runs/verifier ../shared/data/cfp --holdout identity:10
 

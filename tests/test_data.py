@@ -8,7 +8,7 @@ import pytest
 from vaekit import images
 from vaekit.apps.frontalize import training as frontalize
 from vaekit.apps.inpaint.training import TASK
-from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, holes, open_source, shrink
+from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, erase, holes, open_source, shrink
 from vaekit.data.rendered import Identity, Look, RenderedFaces, render
 from vaekit.recipe import Data
 from vaekit.resample import bicubic
@@ -176,6 +176,18 @@ def test_without_jitter_a_crop_is_the_whole_picture_upright():
     picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     crop = crop_resize(picture, (20, 20), np.random.default_rng(1), zoom=(0.5, 0.7), rotate=30, flip=False, jitter=0)
     np.testing.assert_array_equal(crop, picture)
+
+
+def test_random_erasing_hides_one_rectangle_under_one_colour():
+    for seed in range(50):
+        picture = np.full((40, 50, 3), -1.0)
+        erase(picture, np.random.default_rng(seed), area=(0.1, 0.2), aspect=(0.5, 2.0))
+        hidden = picture[..., 0] >= 0
+        rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
+        assert hidden.sum() == len(rows) * len(columns)
+        assert len(np.unique(picture[hidden], axis=0)) == 1
+        assert 0.09 <= hidden.mean() <= 0.21
+        assert 0.45 <= len(rows) / len(columns) <= 2.2
 
 
 def test_an_example_is_never_an_enlarged_crop():

@@ -67,12 +67,13 @@ def test_cosine_distance_knows_no_lengths():
     assert value(losses.cosine_distance(a, b)) == pytest.approx((0 + 2 + 1 - math.sqrt(0.5)) / 3, rel=1e-6)
 
 
-def test_contrastive_loss_tells_a_row_apart_from_its_group():
-    """Cosines 1 and 0 at temperature .5: -log(e^2 / (e^2 + 1)) in the first group; the third row is alone."""
+def test_contrastive_loss_tells_a_row_apart_from_the_others():
+    """Cosines at temperature .5: 1, 0, 0 for the first row, 0, 1, 1 for the second, and 1, 0, 0 for the third."""
     queries = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     keys = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    expected = 2 / 3 * math.log(1 + math.exp(-2))
-    assert value(losses.contrastive_loss(queries, keys, 0.5, group=2)) == pytest.approx(expected, rel=1e-6)
+    e2 = math.exp(2)
+    expected = (math.log((e2 + 2) / e2) + math.log((1 + 2 * e2) / e2) + math.log(e2 + 2)) / 3
+    assert value(losses.contrastive_loss(queries, keys, 0.5)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(("logit", "p"), [(0.0, 0.5), (math.log(3.0), 0.75)])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from vaekit import losses
 from vaekit.apps.edit.training import single_changes
 from vaekit.backends.gradients import input_gradient
 from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
@@ -129,13 +130,14 @@ def test_the_turner_is_told_by_the_code_of_the_front(face_ipgan, known):
     assert float(terms["front"]) == float(found["turner"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
 
 
-def test_who_a_face_is_is_told_by_frontal_photos(face_ipgan):
-    """With embeddings of two pixels, to which the straightener adds (0, 1) and the first once more."""
+def test_who_a_face_is_is_told_by_it_and_its_mirror_image_as_by_frontal_photos(face_ipgan):
+    """With embeddings of two pixels, to which the straightener adds (0, .8) and the first once more."""
     face_ipgan.look = lambda images: {"embedding": images[:, 0, :2, 0]}
-    face_ipgan.straightener = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 1.0])
+    face_ipgan.straightener = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 0.8])
     image = np.zeros((2, 16, 16, 1), np.float32)
-    image[:, 0, :2, 0] = [[1.5, 3.0], [2.0, -4.0]]
-    np.testing.assert_allclose(numbers(face_ipgan.identify(image)), [[0.6, 0.8], [0.8, -0.6]], rtol=1e-6)
+    image[:, 0, :2, 0] = [[1.0, 3.0], [6.0, -9.0]]
+    image[:, 0, :-3:-1, 0] = [[2.0, 1.0], [0.0, 1.0]]  # of the mirror image; together (3, 4) and (6, -8)
+    np.testing.assert_allclose(numbers(face_ipgan.identify(image)), [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6, atol=1e-6)
 
 
 def test_l_who_draws_faces_to_their_fronts_and_away_from_other_people(face_ipgan):
@@ -389,6 +391,20 @@ def test_centres_of_attributes_count_an_example_in_each_it_has():
     centers = MovingCenters(2, momentum=0.0)
     features, members = np.array([[1.0], [3.0], [8.0]]), np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     np.testing.assert_allclose(numbers(centers(features, members)), [[2.0], [1.0]])
+
+
+def test_the_gradient_of_centres_is_whole_though_their_past_is_most_of_them():
+    centers = MovingCenters(3, momentum=0.9)
+    features, members = np.array([[1.0], [3.0], [8.0]], "f"), np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], "f")
+    centers(np.array([[20.0]], "f"), np.array([[0, 0, 1]], "f"))  # centres 0, 0 and 2 now
+
+    def loss(x):
+        return losses.center_loss(np.zeros((3, 1), "f"), centers(x, members, training=False))
+
+    # Centres .2, .8 and 2; of two features each moves their mean by half.
+    assert float(loss(ops.convert_to_tensor(features))) == pytest.approx((0.2**2 + 0.8**2 + 2**2) / 2)
+    gradient = input_gradient(loss, ops.convert_to_tensor(features))
+    np.testing.assert_allclose(numbers(gradient), [[0.1], [0.1], [0.8]], rtol=1e-5)
 
 
 def test_a_moving_gaussian_has_the_codes_mean_and_spread_from_the_first_batch_on():

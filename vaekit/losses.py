@@ -210,19 +210,15 @@ def center_loss(real_center, fake_center):
     return 0.5 * ops.sum((real_center - fake_center) ** 2)
 
 
-def contrastive_loss(queries, keys, temperature, group):
+def contrastive_loss(queries, keys, temperature):
     """InfoNCE, -log softmax_j(cos(q_i, k_j) / temperature)_i (van den Oord et al. 2018, eq. 4); mean over the batch.
 
     Args:
         queries, keys: embeddings [N, D] of unit length.
         temperature: what cosines are divided by.
-        group: rows that a query is told apart from: j runs over those of its own group of so many, the last of which
-            may be smaller.
     """
     queries, keys = _examples(queries), _examples(keys)
     scores = ops.matmul(queries, ops.transpose(keys)) / temperature
-    groups = ops.arange(ops.shape(keys)[0]) // group
-    scores = ops.where(groups[:, None] == groups[None], scores, -1e9)
     return ops.mean(ops.logsumexp(scores, axis=1) - ops.diagonal(scores))
 
 

@@ -1,12 +1,12 @@
 """Sources, degradations and batches, without TensorFlow."""
 
 from vaekit.data import holes
-from vaekit.data.augment import crop_resize, match_channels, to_unit
+from vaekit.data.augment import crop_resize, erase, match_channels, to_unit
 from vaekit.data.batches import Batches
 from vaekit.data.degrade import shrink
 from vaekit.data.sources import DataError, Holdout, JoinedSource, WithOther, open_source
 
 __all__ = [
     "Batches", "DataError", "Holdout", "JoinedSource", "WithOther",
-    "crop_resize", "holes", "match_channels", "open_source", "shrink", "to_unit",
+    "crop_resize", "erase", "holes", "match_channels", "open_source", "shrink", "to_unit",
 ]  # fmt: skip

@@ -51,6 +51,23 @@ def crop_resize(
     return crop if crop.ndim == 3 else crop[..., None]
 
 
+def erase(image: np.ndarray, rng: np.random.Generator, *, area=(0.02, 0.2), aspect=(0.4, 2.5)) -> None:
+    """Hide a random rectangle under one random colour, in place: random erasing (Zhong et al. 2020).
+
+    Args:
+        image: [H, W, C] float in 0..1.
+        rng: every draw comes from it.
+        area: of the rectangle, as a share of the picture's, drawn uniformly.
+        aspect: its height over its width, drawn log-uniformly; a side that would be longer than the picture's is cut.
+    """
+    size = rng.uniform(*area) * image.shape[0] * image.shape[1]
+    ratio = np.exp(rng.uniform(*np.log(aspect)))
+    height = min(round(np.sqrt(size * ratio)), image.shape[0])
+    width = min(round(np.sqrt(size / ratio)), image.shape[1])
+    top, left = rng.integers(image.shape[0] - height + 1), rng.integers(image.shape[1] - width + 1)
+    image[top : top + height, left : left + width] = rng.random(image.shape[2])
+
+
 def to_unit(image: np.ndarray) -> np.ndarray:
     """uint8 -> float32 in 0..1."""
     return image.astype(np.float32) / 255.0

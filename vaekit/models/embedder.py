@@ -30,7 +30,7 @@ class Embedder(AdversarialModel):
     terms = ("cosine", "contrastive_")
     averaged = ("embedder",)
 
-    def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), contrastive=0.2, **kwargs):
+    def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), contrastive=0.6, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.dim, self.side, self.widths = channels, dim, side, tuple(widths)
         self.contrastive = contrastive
@@ -44,7 +44,7 @@ class Embedder(AdversarialModel):
         partner = ops.cast(batch["partner"], "float32")
         partner = partner / ops.norm(partner, axis=-1, keepdims=True)
         queries, keys = replicas.all_rows(found), replicas.all_rows(partner)
-        l_who = losses.contrastive_loss(queries, keys, TEMPERATURE, group=ops.shape(keys)[0])
+        l_who = losses.contrastive_loss(queries, keys, TEMPERATURE)
         return {"embedder": l_cosine + self.contrastive * l_who}, {"cosine": 1.0 - l_cosine, "contrastive_": l_who}
 
     def default_optimizers(self):

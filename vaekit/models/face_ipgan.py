@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.backends import replicas
 from vaekit.game import AdversarialModel
 from vaekit.networks.blocks import perceptron
 from vaekit.networks.convolutional import embedder, place_encoder, projected_discriminator, styled_decoder
@@ -11,7 +12,7 @@ from vaekit.networks.convolutional import embedder, place_encoder, projected_dis
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
 TEMPERATURE = 0.1
-"""Of L_who's choice among four people."""
+"""Of L_who's choice among the people of a batch."""
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -25,8 +26,9 @@ class FaceIPGAN(AdversarialModel):
 
     Two players learn from people who were photographed both ways. Embeddings of profiles lie close together, and a
     generator that is told who somebody is by them draws fronts of nobody. So G is told by the embedding of a frontal
-    photo, and the straightener s learns what that is from any other: I(x) = s(e(x)), linear, by
-    L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first term alone makes all people alike.
+    photo, and the straightener s learns what that is from any other and its mirror image: I(x) = s(e(x) + e(mirror)),
+    linear, by L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first term alone makes all
+    people alike.
     The turner t learns what A(x) would be from the front, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
     pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
     where their codes' is a face.
@@ -118,7 +120,8 @@ class FaceIPGAN(AdversarialModel):
         l_identity = losses.cosine_distance(who, self.straighten(seen["embedding"]))
         # L_who
         told = self.identify(x_s)
-        l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(told, who, TEMPERATURE, group=4)
+        queries, keys = replicas.all_rows(told), replicas.all_rows(who)
+        l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(queries, keys, TEMPERATURE)
         # L_front
         turned = self.to_front(self.encode(x_s))
         miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
@@ -175,7 +178,8 @@ class FaceIPGAN(AdversarialModel):
     # === Use ===
     def identify(self, images):
         """I(x): [N, identity_dim] of unit length, of images [N, H, W, C] in 0..1."""
-        return self.straighten(self.look(images)["embedding"])
+        both = self.look(images)["embedding"] + self.look(ops.flip(images, axis=2))["embedding"]
+        return self.straighten(ops.normalize(both))
 
     def encode(self, images):
         """A(x), its mean: [N, attribute_dim]."""

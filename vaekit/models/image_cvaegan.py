@@ -59,7 +59,7 @@ class ImageCVAEGAN(AdversarialModel):
         feature=4.0,
         recognised=0.0,
         attributes=25,
-        center=1e-3,
+        center=1e-4,
         adversarial=0.5,
         kl=0.002,
         prior_pixel=0.2,

@@ -10,8 +10,8 @@ from vaekit.backends import replicas
 class MovingCenters(layers.Layer):
     """Moving averages of features, one centre a class: E f(x) over more than one batch (Bao et al. 2017, sec. 3.5).
 
-    Calling it returns this batch's view of the centres: the moving average, with the batch's own mean
-    mixed in, so that a gradient reaches the features of the batch.
+    Calling it returns the moving average with this batch in it. Its gradient is whole, that of the mean of the batch's
+    features: they are a sample of E f(x), and only its value is known better from more batches.
 
     Args:
         classes: number of centres; 1 where there are no classes.
@@ -41,10 +41,11 @@ class MovingCenters(layers.Layer):
         past = ops.convert_to_tensor(self.centers)
         count = replicas.add_up(ops.sum(member, axis=0)[:, None])
         batch_mean = replicas.add_up(ops.matmul(ops.transpose(member), features)) / ops.maximum(count, 1.0)
-        centers = ops.where(count > 0, self.momentum * past + (1.0 - self.momentum) * batch_mean, past)
+        moved = ops.where(count > 0, self.momentum * past + (1.0 - self.momentum) * batch_mean, past)
+        centers = ops.stop_gradient(moved)
         if training:
-            self.centers.assign(ops.stop_gradient(centers))
-        return centers
+            self.centers.assign(centers)
+        return centers + batch_mean - ops.stop_gradient(batch_mean)
 
     def get_config(self):
         """Mirror __init__."""
