@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vaekit import images
+from vaekit.apps.embed import training as embed
 from vaekit.apps.frontalize import training as frontalize
 from vaekit.apps.inpaint.training import TASK
 from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, erase, holes, open_source, shrink
@@ -180,14 +181,26 @@ def test_without_jitter_a_crop_is_the_whole_picture_upright():
 
 def test_random_erasing_hides_one_rectangle_under_one_colour():
     for seed in range(50):
-        picture = np.full((40, 50, 3), -1.0)
-        erase(picture, np.random.default_rng(seed), area=(0.1, 0.2), aspect=(0.5, 2.0))
+        picture = np.full((400, 500, 3), -1.0)
+        erase(picture, np.random.default_rng(seed))
         hidden = picture[..., 0] >= 0
         rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
         assert hidden.sum() == len(rows) * len(columns)
         assert len(np.unique(picture[hidden], axis=0)) == 1
-        assert 0.09 <= hidden.mean() <= 0.21
-        assert 0.45 <= len(rows) / len(columns) <= 2.2
+        assert 0.0195 <= hidden.mean() <= 0.205
+        assert 0.39 <= len(rows) / len(columns) <= 2.55
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_face_to_embed_keeps_its_channels_and_range_whatever_it_wears(channels):
+    face = np.random.default_rng(0).integers(0, 256, (40, 40, channels), np.uint8)
+    for seed in range(40):
+        found = embed.example(
+            {"image": face, "label": np.ones(4)}, Data(source=""), (24, 24), np.random.default_rng(seed)
+        )
+        assert found["image"].shape == (24, 24, channels)
+        assert 0 <= found["image"].min() < found["image"].max() <= 1
+        np.testing.assert_array_equal(found["partner"], found["label"])
 
 
 def test_an_example_is_never_an_enlarged_crop():

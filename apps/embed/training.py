@@ -23,10 +23,10 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     if rng.random() < BLURRED:
         side = int(rng.integers(shape[0] // 3, shape[0]))
         small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    light = to_unit(image) * rng.uniform(0.75, 1.25) * rng.uniform(0.9, 1.1, 3) + rng.uniform(-0.08, 0.08)
+        image = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(image.shape)
+    light = to_unit(image) * rng.uniform(0.75, 1.25) * rng.uniform(0.9, 1.1, image.shape[-1]) + rng.uniform(-0.08, 0.08)
     if rng.random() < GREY:
-        light = np.repeat(light.mean(axis=-1, keepdims=True), 3, axis=-1)
+        light[:] = light.mean(axis=-1, keepdims=True)
     if rng.random() < ERASED:
         erase(light, rng)
     partner = item["partner_label"](rng) if "partner_label" in item else item["label"]

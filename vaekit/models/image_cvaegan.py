@@ -37,7 +37,8 @@ class ImageCVAEGAN(AdversarialModel):
         feature: weight of the pairwise features of the discriminator, the learned similarity Dis_l.
         recognised: weight of the pairwise features of the recogniser.
         attributes: how many attributes the recogniser knows.
-        center: weight of L_GD, the feature centres.
+        center: weight of L_GD, the feature centres: what the shipped networks were trained with, a tenth of the
+            paper's.
         adversarial: weight of the generator's hinge loss.
         kl: weight of L_KL, in nats.
         prior_pixel: share of `pixel` that also holds for answers drawn from the prior.
