@@ -165,7 +165,7 @@ TABLE = [
     ),
     Row(
         "embedder",
-        lambda shape: Embedder(channels=shape[2], dim=3, side=16, widths=(4, 8)),
+        lambda shape: Embedder(channels=shape[2], dim=3, side=16, widths=(4, 8), dropout=0.0),
         shapes=((16, 16, 1), (16, 16, 3)),
         extras={
             "label": _attributes,

@@ -23,6 +23,7 @@ from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks.centers import MovingCenters, MovingGaussian
+from vaekit.networks.convolutional import embedder
 from vaekit.networks.dense import NormalizedDense
 from vaekit.networks.fill import pull_push
 
@@ -130,30 +131,55 @@ def test_the_turner_is_told_by_the_code_of_the_front(face_ipgan, known):
     assert float(terms["front"]) == float(found["turner"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
 
 
-def test_who_a_face_is_is_told_by_it_and_its_mirror_image_as_by_frontal_photos(face_ipgan):
-    """With embeddings of two pixels, to which the straightener adds (0, .8) and the first once more."""
-    face_ipgan.look = lambda images: {"embedding": images[:, 0, :2, 0]}
+def test_who_a_face_is_is_told_by_it_a_closer_crop_and_their_mirror_images(face_ipgan):
+    """With embeddings made up for each, to which the straightener adds (0, .8) and the first once more."""
+    views, told = [], iter([[5.0, -1.0], [2.0, -3.0], [-2.0, 0.0], [1.0, -4.0]])  # together (6, -8)
+
+    def look(images):
+        views.append(numbers(images))
+        return {"embedding": np.array([next(told)], np.float32)}
+
+    face_ipgan.look = look
     face_ipgan.straightener = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 0.8])
-    image = np.zeros((2, 16, 16, 1), np.float32)
-    image[:, 0, :2, 0] = [[1.0, 3.0], [6.0, -9.0]]
-    image[:, 0, :-3:-1, 0] = [[2.0, 1.0], [0.0, 1.0]]  # of the mirror image; together (3, 4) and (6, -8)
-    np.testing.assert_allclose(numbers(face_ipgan.identify(image)), [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6, atol=1e-6)
+    x = np.broadcast_to(np.arange(16, dtype=np.float32)[:, None], (1, 16, 16, 1))
+    np.testing.assert_allclose(numbers(face_ipgan.identify(x)), [[1.0, 0.0]], rtol=1e-6, atol=1e-6)
+    # Of 16 pixels the closer crop has 14, each of its 16 as wide as 7/8 of them; those at its ends repeat.
+    ramp = (1 + (np.arange(16) + 0.5) * 7 / 8 - 0.5).clip(1, 14)
+    np.testing.assert_allclose(views[0], x)
+    np.testing.assert_allclose(views[2], np.broadcast_to(ramp[:, None], x.shape), rtol=1e-5)
+    for view, mirrored in (views[:2], views[2:]):
+        np.testing.assert_array_equal(mirrored, view[:, :, ::-1])
 
 
 def test_l_who_draws_faces_to_their_fronts_and_away_from_other_people(face_ipgan):
-    """With embeddings of two pixels: of four fronts two look alike, and a face may be like its own or between all."""
+    """With embeddings of four pixels: of four fronts two look alike, and a face may be like its own or between all."""
     fronts = np.zeros((4, 16, 16, 1), np.float32)
-    fronts[[0, 1, 2, 3], 0, [0, 1, 0, 1], 0] = 1.0
+    fronts[[0, 1, 2, 3], :, [0, 1, 0, 1]] = 1.0
     between = np.zeros_like(fronts)
-    between[:, 0, :2, 0] = math.sqrt(0.5)
+    between[:, :, :2] = math.sqrt(0.5)
     batch = {"partner": fronts, "front": fronts, "fronted": np.ones(4, np.float32)}
-    look, face_ipgan.straightener = face_ipgan.look, ops.zeros_like
-    face_ipgan.look = lambda images: look(images) | {"embedding": images[:, 0, :2, 0]}
+    look = face_ipgan.look
+    face_ipgan.look = lambda images: look(images) | {"embedding": images[:, 0, :4, 0]}
+    face_ipgan.identify = lambda images: face_ipgan.straighten(face_ipgan.look(images)["embedding"])
     face_ipgan.decode = lambda who, how, training: ops.zeros((4, 16, 16, 1))
+    # What the kernel makes of pixels that are 0 is 0, but its size counts.
+    kernel = np.zeros((4, 4), np.float32)
+    kernel[2:, 2:] = 0.5
+    face_ipgan.straightener.layers[-1].kernel.assign(kernel)
     # The choice at temperature .1 is between cosines 1, 1, 0 and 0, or four that are alike.
     for image, expected in ((fronts, math.log(2 + 2 * math.exp(-10))), (between, 1 - math.sqrt(0.5) + math.log(4))):
         found, terms = face_ipgan.objective(batch | {"image": image})
-        assert float(terms["who"]) == float(found["straightener"]) == pytest.approx(expected, rel=1e-4)
+        assert float(terms["who"]) == float(found["straightener"]) == pytest.approx(expected + 0.002, rel=1e-5)
+
+
+def test_an_embedder_drops_features_in_training_alone():
+    network = embedder((16, 16, 1), 3, (4, 8), dropout=0.5)
+    image = np.random.default_rng(0).uniform(size=(2, 16, 16, 1)).astype(np.float32)
+    trained, again, asked, repeated = (
+        numbers(network(image, training=t)["embedding"]) for t in (True, True, False, False)
+    )
+    assert np.abs(trained - again).max() > 0.01
+    np.testing.assert_array_equal(asked, repeated)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from vaekit.backends import replicas
 from vaekit.game import AdversarialModel
 from vaekit.networks.convolutional import embedder
 
-TEMPERATURE = 0.1
-
 
 @keras.saving.register_keras_serializable("vaekit")
 class Embedder(AdversarialModel):
@@ -25,16 +23,17 @@ class Embedder(AdversarialModel):
         widths: channels of its stages, each of half the size.
         contrastive: weight of telling whose partner is whose: what the teacher knows of a person from other images,
             where the cosine alone is content with what is easily seen in this one.
+        dropout: share of the last stage's features that are dropped in training.
     """
 
     terms = ("cosine", "contrastive_")
     averaged = ("embedder",)
 
-    def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), contrastive=0.6, **kwargs):
+    def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), contrastive=0.6, dropout=0.3, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.dim, self.side, self.widths = channels, dim, side, tuple(widths)
-        self.contrastive = contrastive
-        self.embedder = embedder((side, side, channels), dim, self.widths)
+        self.contrastive, self.dropout = contrastive, dropout
+        self.embedder = embedder((side, side, channels), dim, self.widths, dropout)
         self.set_players({"embedder": [self.embedder]})
 
     def objective(self, batch, training=True):
@@ -44,7 +43,7 @@ class Embedder(AdversarialModel):
         partner = ops.cast(batch["partner"], "float32")
         partner = partner / ops.norm(partner, axis=-1, keepdims=True)
         queries, keys = replicas.all_rows(found), replicas.all_rows(partner)
-        l_who = losses.contrastive_loss(queries, keys, TEMPERATURE)
+        l_who = losses.contrastive_loss(queries, keys)
         return {"embedder": l_cosine + self.contrastive * l_who}, {"cosine": 1.0 - l_cosine, "contrastive_": l_who}
 
     def default_optimizers(self):

@@ -11,8 +11,10 @@ from vaekit.networks.convolutional import embedder, place_encoder, projected_dis
 
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
-TEMPERATURE = 0.1
-"""Of L_who's choice among the people of a batch."""
+DECAY = 2e-3
+"""Of the straightener's kernel W."""
+CLOSER = 16
+"""This part of a side is cut from either end for the closer crop that I(x) sees too."""
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -26,9 +28,9 @@ class FaceIPGAN(AdversarialModel):
 
     Two players learn from people who were photographed both ways. Embeddings of profiles lie close together, and a
     generator that is told who somebody is by them draws fronts of nobody. So G is told by the embedding of a frontal
-    photo, and the straightener s learns what that is from any other and its mirror image: I(x) = s(e(x) + e(mirror)),
-    linear, by L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first term alone makes all
-    people alike.
+    photo, and the straightener s learns what that is from any other, a closer crop of it and both's mirror images:
+    I(x) = s(sum of e), linear, by L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first
+    term alone makes all people alike, + |W|^2, as e knows people it was taught better than it will know others.
     The turner t learns what A(x) would be from the front, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
     pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
     where their codes' is a face.
@@ -121,7 +123,8 @@ class FaceIPGAN(AdversarialModel):
         # L_who
         told = self.identify(x_s)
         queries, keys = replicas.all_rows(told), replicas.all_rows(who)
-        l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(queries, keys, TEMPERATURE)
+        l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(queries, keys)
+        l_who = l_who + DECAY * ops.sum(self.straightener.layers[-1].kernel ** 2)
         # L_front
         turned = self.to_front(self.encode(x_s))
         miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
@@ -178,8 +181,11 @@ class FaceIPGAN(AdversarialModel):
     # === Use ===
     def identify(self, images):
         """I(x): [N, identity_dim] of unit length, of images [N, H, W, C] in 0..1."""
-        both = self.look(images)["embedding"] + self.look(ops.flip(images, axis=2))["embedding"]
-        return self.straighten(ops.normalize(both))
+        height, width = self.image_shape[:2]
+        top, left = height // CLOSER, width // CLOSER
+        closer = ops.image.resize(images[:, top : height - top, left : width - left], (height, width))
+        views = (view for face in (images, closer) for view in (face, ops.flip(face, axis=2)))
+        return self.straighten(ops.normalize(sum(self.look(view)["embedding"] for view in views)))
 
     def encode(self, images):
         """A(x), its mean: [N, attribute_dim]."""

@@ -236,15 +236,16 @@ def recogniser(channels: int, outputs: int, widths=(24, 48, 96, 128)) -> keras.M
     return keras.Model(picture, {"logits": logits, "layers": features}, name="recogniser")
 
 
-def embedder(image_shape, dim: int = 128, widths=(32, 64, 128, 192)) -> keras.Model:
-    """Map aligned faces [N, H, W, C] in 0..1 to what it sees of them.
+def embedder(image_shape, dim: int = 128, widths=(32, 64, 128, 192), dropout=0.0) -> keras.Model:
+    """Map aligned faces [N, H, W, C] in 0..1 to what it sees of them; in training through dropout of the last stage.
 
     Returns:
         A model whose output is {"embedding": [N, dim] of unit length, "layers": [features of each stage]}.
     """
     picture = layers.Input(image_shape, name="picture")
     features = _recognising_stages(_center(picture), widths)
-    x = layers.Dense(dim, dtype="float32")(layers.Flatten()(features[-1]))
+    x = layers.Dropout(dropout)(layers.Flatten()(features[-1]))
+    x = layers.Dense(dim, dtype="float32")(x)
     embedding = layers.UnitNormalization(dtype="float32")(x)
     return keras.Model(picture, {"embedding": embedding, "layers": features}, name="embedder")
 
