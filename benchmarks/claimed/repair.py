@@ -3,11 +3,10 @@
 import numpy as np
 
 from claimed.common import SIDE, Trial, in_parts, people, say, train
+from claimed.cvaegan import FACE_STEPS, PEOPLE, WEIGHTS, adam
 from vaekit.metrics import psnr
 from vaekit.models.cvaegan import CVAEGAN
 
-STEPS = 6000
-PEOPLE = 30
 PARTS = {"eyes": (13, 19, 9, 23), "nose": (16, 23, 12, 20), "mouth": (22, 27, 11, 21)}
 """Top, bottom, left, right of what is missing, in pixels of 32."""
 
@@ -21,7 +20,11 @@ def main(trial: Trial) -> None:
     held = np.arange(len(x)) % 5 == 0
     arrays = {"image": x[~held], "label": y[~held]}
     model = train(
-        lambda: CVAEGAN((SIDE, SIDE, 3), classes=PEOPLE, latent_dim=64, base=24), arrays, trial.steps(STEPS), flip=True
+        lambda: CVAEGAN((SIDE, SIDE, 3), classes=PEOPLE, latent_dim=64, base=24, **WEIGHTS),
+        arrays,
+        trial.steps(FACE_STEPS),
+        flip=True,
+        optimizers=adam,
     )
     lines = []
     for part, (top, bottom, left, right) in PARTS.items():
