@@ -12,7 +12,7 @@ from vaekit.models.vae import VAE
 DIGIT_STEPS, FACE_STEPS = 4000, 3000
 PEOPLE = 30
 RATE = 6e-4
-"""Of learning, for all three alike: at the 2e-4 that both GANs have they are far from what they can do in so many steps."""
+"""Of learning, for all three alike: at the 2e-4 that both GANs have they are not yet good after so many steps."""
 WEIGHTS = {"reconstruction": 0.2, "center": 0.1, "class_center": 0.1}
 """Of CVAE-GAN, found by trial on the digits: the paper's, 1, 1e-3 and 1e-3, are for much larger networks."""
 
