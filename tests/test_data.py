@@ -359,7 +359,11 @@ def test_the_front_of_an_example_is_told_where_it_is_known():
         light = source[index]["light"]
         if abs(light) > 0.5:
             assert np.sign(sides[0]) == np.sign(sides[1])
-    item = {**source[0]}
+    # A front that is the very image stays it, wherever that is cropped and mirrored; a partner does not.
+    item = {**source[0], "partner": lambda rng, label=None: source[0]["image"]}
+    example = frontalize.example(item, data, (64, 64), np.random.default_rng(0))
+    np.testing.assert_array_equal(example["front"], example["image"])
+    assert np.abs(example["partner"] - example["image"]).max() > 0.1
     del item["yaw"]
     unknown = frontalize.example(item, data, (64, 64), np.random.default_rng(0))
     assert unknown["fronted"] == 0

@@ -16,26 +16,27 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     """A face "image" [H, W, 3] float32 in 0..1 in template N, its "partner" of the same person, and its "front".
 
     The front is the same person's frontal picture where the image is labelled PROFILE, the same face turned where it
-    is drawn, and the image itself where it is labelled FRONTAL; elsewhere nobody knows, and "fronted" is 0.
+    is drawn, and the image itself where it is labelled FRONTAL; elsewhere nobody knows, and "fronted" is 0. It is
+    cropped as the image is.
     """
     if "partner" not in item:
         raise DataError("faces without partners: name the column of people as the data's partner")
-    mirrored = rng.random() < 0.5
 
-    def prepared(image: np.ndarray, mirrored: bool) -> np.ndarray:
+    def prepared(image: np.ndarray, seed: int) -> np.ndarray:
         image = faces.narrowed(image) if data.wide else image
-        image = crop_resize(image, shape, rng, zoom=data.zoom or (0.97, 1.03), rotate=2.0, flip=False)
-        return to_unit(image[:, ::-1] if mirrored else image).astype(np.float32)
+        own = np.random.default_rng(seed)
+        return to_unit(crop_resize(image, shape, own, zoom=data.zoom or (0.97, 1.03), rotate=2.0)).astype(np.float32)
 
-    image = prepared(item["image"], mirrored)
+    seed, partners_seed = rng.integers(2**32, size=2)
+    image = prepared(item["image"], seed)
     front = None
     if "yaw" in item or (data.labels and item["label"] == PROFILE):
         front = item["partner"](rng, FRONTAL)
     known = front is not None or bool(data.labels and item["label"] == FRONTAL)
     return {
         "image": image,
-        "partner": prepared(item["partner"](rng), rng.random() < 0.5),
-        "front": image if front is None else prepared(front, mirrored),
+        "partner": prepared(item["partner"](rng), partners_seed),
+        "front": image if front is None else prepared(front, seed),
         "fronted": np.asarray(known, np.float32),
     }
 
