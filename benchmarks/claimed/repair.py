@@ -3,7 +3,7 @@
 import numpy as np
 
 from claimed.common import SIDE, Trial, in_parts, people, say, train
-from claimed.cvaegan import FACE_STEPS, PEOPLE, WEIGHTS, adam
+from claimed.cvaegan import FACE_STEPS, PEOPLE, adam
 from vaekit.metrics import psnr
 from vaekit.models.cvaegan import CVAEGAN
 
@@ -20,7 +20,7 @@ def main(trial: Trial) -> None:
     held = np.arange(len(x)) % 5 == 0
     arrays = {"image": x[~held], "label": y[~held]}
     model = train(
-        lambda: CVAEGAN((SIDE, SIDE, 3), classes=PEOPLE, latent_dim=64, base=24, **WEIGHTS),
+        lambda: CVAEGAN((SIDE, SIDE, 3), classes=PEOPLE, latent_dim=64, base=24),
         arrays,
         trial.steps(FACE_STEPS),
         flip=True,
