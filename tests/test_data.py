@@ -346,25 +346,42 @@ def test_a_drawn_partner_with_a_label_is_the_same_face_from_the_front():
     np.testing.assert_array_equal(front, render(source.identity(7 % source.people), look, 32))
 
 
-def test_the_front_of_an_example_is_told_where_it_is_known():
-    """Of a drawn face, mirrored as the face is: its light falls from the same side."""
+def test_a_drawn_face_and_its_front_are_mirrored_alike_and_not_moved():
     source = RenderedFaces(20, 64)
-    data = Data(source="rendered:20")
+    mirrored = []
     for index in range(6):
-        example = frontalize.example(source[index], data, (64, 64), np.random.default_rng(index))
+        example = frontalize.example(source[index], Data(source="rendered:20"), (64, 64), np.random.default_rng(index))
         assert example["fronted"] == 1
-        sides = [
-            picture[20:50, :32].mean() - picture[20:50, 32:].mean() for picture in (example["image"], example["front"])
-        ]
-        light = source[index]["light"]
-        if abs(light) > 0.5:
-            assert np.sign(sides[0]) == np.sign(sides[1])
-    # A front that is the very image stays it, wherever that is cropped and mirrored; a partner does not.
-    item = {**source[0], "partner": lambda rng, label=None: source[0]["image"]}
-    example = frontalize.example(item, data, (64, 64), np.random.default_rng(0))
+        drawn, front = (
+            render(source.identity(index % source.people), look, 64) / np.float32(255)
+            for look in (source.look(index), replace(source.look(index), yaw=0.0))
+        )
+        mirrored.append(np.array_equal(example["image"], drawn[:, ::-1]))
+        way = slice(None, None, -1 if mirrored[-1] else 1)
+        np.testing.assert_array_equal(example["image"], drawn[:, way])
+        np.testing.assert_array_equal(example["front"], front[:, way])
+    assert 0 < sum(mirrored) < 6
+
+
+def test_the_front_of_a_photo_is_told_where_it_is_known():
+    """The same person's frontal photo of a profile, cropped as the profile is; a partner is cropped on its own."""
+    picture = RenderedFaces(20, 64)[0]["image"]
+    asked = []
+
+    def partner(rng, label=None):
+        asked.append(label)
+        return picture
+
+    item = {"image": picture, "label": frontalize.PROFILE, "partner": partner}
+    labelled, bare = Data(source="faces", labels="pose"), Data(source="faces")
+    example = frontalize.example(item, labelled, (64, 64), np.random.default_rng(0))
+    assert example["fronted"] == 1
+    assert sorted(asked, key=str) == [frontalize.FRONTAL, None]
     np.testing.assert_array_equal(example["front"], example["image"])
     assert np.abs(example["partner"] - example["image"]).max() > 0.1
-    del item["yaw"]
-    unknown = frontalize.example(item, data, (64, 64), np.random.default_rng(0))
+    front = frontalize.example({**item, "label": frontalize.FRONTAL}, labelled, (64, 64), np.random.default_rng(0))
+    assert front["fronted"] == 1
+    unknown = frontalize.example(item, bare, (64, 64), np.random.default_rng(0))
     assert unknown["fronted"] == 0
-    np.testing.assert_array_equal(unknown["front"], unknown["image"])
+    for own in (front, unknown):
+        np.testing.assert_array_equal(own["front"], own["image"])

@@ -17,20 +17,24 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
 
     The front is the same person's frontal picture where the image is labelled PROFILE, the same face turned where it
     is drawn, and the image itself where it is labelled FRONTAL; elsewhere nobody knows, and "fronted" is 0. It is
-    cropped as the image is.
+    cropped as the image is. Photos are few, so crops vary a little; drawn faces are as many as one likes, and only
+    some are mirrored.
     """
     if "partner" not in item:
         raise DataError("faces without partners: name the column of people as the data's partner")
 
+    drawn = "yaw" in item
+    crop = {"jitter": 0.0} if drawn else {"zoom": data.zoom or (0.97, 1.03), "rotate": 2.0}
+
     def prepared(image: np.ndarray, seed: int) -> np.ndarray:
         image = faces.narrowed(image) if data.wide else image
         own = np.random.default_rng(seed)
-        return to_unit(crop_resize(image, shape, own, zoom=data.zoom or (0.97, 1.03), rotate=2.0)).astype(np.float32)
+        return to_unit(crop_resize(image, shape, own, **crop)).astype(np.float32)
 
     seed, partners_seed = rng.integers(2**32, size=2)
     image = prepared(item["image"], seed)
     front = None
-    if "yaw" in item or (data.labels and item["label"] == PROFILE):
+    if drawn or (data.labels and item["label"] == PROFILE):
         front = item["partner"](rng, FRONTAL)
     known = front is not None or bool(data.labels and item["label"] == FRONTAL)
     return {
