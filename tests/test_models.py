@@ -327,6 +327,18 @@ def test_gaia_balances_its_learning_rates_by_a_sigmoid():
     assert terms["balance"] == pytest.approx(1 / (1 + np.exp(-20 * gap)), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("real", "rec", "interpolated", "loss"), [(0.3, 0.2, 0.1, 0.0), (0.3, 0.4, 0.1, 0.2), (0.1, 0.2, 0.3, 0.1)]
+)
+def test_gaia_raises_what_is_redrawn_better_than_real_images(real, rec, interpolated, loss):
+    model = GAIA((8, 8, 1), latent_dim=2, base=4)
+    x, misses = pictures(), iter((real, rec, interpolated))
+    model.decoder = lambda z, training: x
+    model.judged = lambda images, training: images + next(misses)
+    losses, _ = model.objective({"image": x})
+    assert float(losses["discriminator"]) == pytest.approx(loss, abs=1e-6)
+
+
 def test_unlabelled_rows_teach_no_class_and_the_rest_by_the_papers_sums():
     """Logits given: p(y | x, y <= k) is a softmax, and D(x) = Z / (Z + 1)."""
     model = SemiSupervisedGAN((8, 8, 1), classes=2, latent_dim=2, base=4)

@@ -40,7 +40,11 @@ class GAIA(Autoencoding):
 
     # === Objective: Algorithm 1 ===
     def objective(self, batch, training=True):
-        """L_G = ||x - D(G(x))|| + ||G(z_i) - D(G(z_i))|| + L_dist; L_D = ||x - D(x)|| - the generator's; norm 1."""
+        """L_G = ||x - D(G(x))|| + ||G(z_i) - D(G(z_i))|| + L_dist; L_D = ||x - D(x)|| - the generator's; norm 1.
+
+        D raises either of the generator's two only while it redraws it better than real images: with two terms to
+        raise and one to lower it would soon redraw nothing at all.
+        """
         x = ops.cast(batch["image"], "float32")
         z = self.encoder(x, training=training)
         self.codes(z, training=training)
@@ -55,8 +59,11 @@ class GAIA(Autoencoding):
         l_i = losses.mean_absolute_error(x_i, self.judged(x_i, training))
         l_distance = losses.pairwise_log_distance(replicas.all_rows(x), replicas.all_rows(z))
         balance = ops.sigmoid(self.slope * replicas.mean(l_real - 0.5 * (l_rec + l_i)))
+        known = replicas.mean(l_real)
+        better_rec, better_i = (ops.cast(replicas.mean(loss) < known, "float32") for loss in (l_rec, l_i))
+        l_d = l_real - better_rec * l_rec - better_i * l_i
         return (
-            {"generator": l_rec + l_i + self.distance * l_distance, "discriminator": l_real - l_rec - l_i},
+            {"generator": l_rec + l_i + self.distance * l_distance, "discriminator": l_d},
             {"real": l_real, "reconstructed": l_rec, "interpolated": l_i, "distance_": l_distance, "balance": balance},
         )
 
