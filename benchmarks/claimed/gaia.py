@@ -4,7 +4,7 @@ import numpy as np
 from features import Features
 from judge import Judge
 
-from claimed.common import SIDE, Trial, celeba64, in_parts, say, train
+from claimed.common import SIDE, Trial, adam, celeba64, in_parts, say, train
 from vaekit.latent import least_squares, mean_difference
 from vaekit.metrics import frechet_distance
 from vaekit.models.autoencoder import Autoencoder
@@ -22,7 +22,13 @@ def main(trial: Trial) -> None:
     lines = []
     for kind in (Autoencoder, GAIA):
         steps = trial.steps(STEPS)
-        model = train(lambda kind=kind: kind((SIDE, SIDE, 3), latent_dim=128, base=24), {"image": x}, steps, flip=True)
+        model = train(
+            lambda kind=kind: kind((SIDE, SIDE, 3), latent_dim=128, base=24),
+            {"image": x},
+            steps,
+            flip=True,
+            optimizers=adam,
+        )
         z = in_parts(model.encode, held)
         middles = in_parts(model.decode, 0.5 * (z + np.roll(z, 1, axis=0)))
         lines.append(f"{kind.__name__} {frechet_distance(features(middles), real):.2f}")

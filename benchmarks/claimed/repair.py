@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from claimed.common import SIDE, Trial, in_parts, people, say, train
-from claimed.cvaegan import FACE_STEPS, PEOPLE, adam
+from claimed.common import SIDE, Trial, adam, in_parts, people, say, train
+from claimed.cvaegan import FACE_STEPS, PEOPLE
 from vaekit.metrics import psnr
 from vaekit.models.cvaegan import CVAEGAN
 
