@@ -42,8 +42,8 @@ class GAIA(Autoencoding):
     def objective(self, batch, training=True):
         """L_G = ||x - D(G(x))|| + ||G(z_i) - D(G(z_i))|| + L_dist; L_D = ||x - D(x)|| - the generator's; norm 1.
 
-        D raises either of the generator's two only while it redraws it better than real images: with two terms to
-        raise and one to lower it would soon redraw nothing at all.
+        One bound is not the paper's: D raises either of the generator's two only while it redraws it better than real
+        images. With two terms to raise and one to lower it would soon redraw nothing at all.
         """
         x = ops.cast(batch["image"], "float32")
         z = self.encoder(x, training=training)
