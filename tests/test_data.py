@@ -10,7 +10,7 @@ from vaekit.apps.embed import training as embed
 from vaekit.apps.frontalize import training as frontalize
 from vaekit.apps.inpaint.training import TASK
 from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, erase, holes, open_source, shrink
-from vaekit.data.rendered import Identity, Look, RenderedFaces, render
+from vaekit.data.rendered import TRAITS, Identity, Look, RenderedFaces, render
 from vaekit.recipe import Data
 from vaekit.resample import bicubic
 
@@ -104,6 +104,7 @@ def test_people_kept_for_validation_are_not_trained_on(folder):
         (lambda f: open_source(str(f), split="train", holdout=Holdout("file", 1)), "nothing is left for train"),
         (lambda f: open_source(str(f / "x.npz")), "x.npz"),
         (lambda f: open_source("rendered:many"), "many"),
+        (lambda f: open_source("rendered:40", labels="mood"), "traits"),
         (lambda f: open_source("tfds:no_such_dataset_at_all"), "no_such_dataset_at_all"),
     ],
 )
@@ -203,6 +204,19 @@ def test_a_face_to_embed_keeps_its_channels_and_range_whatever_it_wears(channels
         np.testing.assert_array_equal(found["partner"], found["label"])
 
 
+def test_a_drawn_face_to_embed_is_mirrored_at_most():
+    source = RenderedFaces(20, 32, traits=True)
+    mirrored = set()
+    for seed in range(8):
+        found = embed.example(source[3], Data(source=""), (32, 32), np.random.default_rng(seed))
+        turned = np.array_equal(found["image"], source[3]["image"][:, ::-1] / np.float32(255))
+        assert turned or np.array_equal(found["image"], source[3]["image"] / np.float32(255))
+        mirrored.add(turned)
+        np.testing.assert_array_equal(found["label"], source[3]["label"])
+        np.testing.assert_array_equal(found["partner"], source[3]["label"])
+    assert mirrored == {False, True}
+
+
 def test_an_example_is_never_an_enlarged_crop():
     ramp = np.repeat(np.arange(0, 160, 2, np.uint8)[None, :, None], 80, axis=0).repeat(3, axis=2)  # 2 levels a pixel
     rng = np.random.default_rng(0)
@@ -253,6 +267,17 @@ def test_rendered_faces_come_again_and_know_who_they_are():
     assert first.identity(1) != first.identity(2)
     with pytest.raises(IndexError):
         first[40]
+
+
+def test_the_traits_of_a_drawn_person_are_what_it_is_drawn_from():
+    """Each spread evenly over -1..1: a tone of skin is .35 to .95, the last of the lengths, of hair, .1 to 1."""
+    source = open_source("rendered:400", labels="traits")
+    traits = np.stack([source[person]["label"] for person in range(40)])
+    assert traits.shape == (40, TRAITS)
+    people = [source.identity(person) for person in range(40)]
+    np.testing.assert_allclose(0.65 + 0.3 * traits[:, 0], [who.skin[0] for who in people], rtol=1e-6)
+    np.testing.assert_allclose(0.55 + 0.45 * traits[:, -1], [who.hair_length for who in people], rtol=1e-6)
+    np.testing.assert_array_equal(source[47]["label"], traits[7])
 
 
 def test_a_face_turned_the_other_way_is_its_mirror_image():

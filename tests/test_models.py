@@ -97,9 +97,14 @@ def test_ipgan_draws_the_identity_of_one_and_the_attributes_of_the_other():
     np.testing.assert_allclose(numbers(model.transfer(x_s, x_a)), expected)
 
 
+def small_face_ipgan(**kwargs):
+    sizes = {"side": 16, "embedder_widths": (4, 6, 8), "encoder_widths": (4,), "decoder_widths": (8,)}
+    return FaceIPGAN((16, 16, 1), 2, 4, **sizes, **kwargs)
+
+
 @pytest.fixture
 def face_ipgan():
-    return FaceIPGAN((16, 16, 1), 2, 4, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4,), decoder_widths=(8,))
+    return small_face_ipgan()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,30 @@ def test_the_turner_is_told_by_the_code_of_the_front(face_ipgan, known):
     # The encoder sees pictures in -1..1. One row of four has a front, the second.
     miss = (2 * image[1, 0, :2, 0] - 1) + 1 - (2 * front[1, 0, :2, 0] - 1)
     assert float(terms["front"]) == float(found["turner"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(("squared", "expected"), [(False, 0.25), (True, 0.5 * (0.25 * 0.5**2 + 0.75 / 6**2))])
+def test_pixels_are_compared_by_half_their_squared_difference_where_asked(squared, expected):
+    """A quarter of x_a's pixels is .5 off, the others a sixth."""
+    model = small_face_ipgan(squared=squared, mixed=False)
+    model.decode = lambda who, how, training: ops.full((4, 16, 16, 1), 0.5)
+    image = np.full((4, 16, 16, 1), 0.5 + 1 / 6, np.float32)
+    image[:, :4] = 1.0
+    _, terms = model.objective({"image": image, "partner": image, "front": image, "fronted": np.ones(4, np.float32)})
+    assert float(terms["pixel"]) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_without_an_adversarial_weight_nobody_judges(weight):
+    model = small_face_ipgan(adversarial=weight)
+    image = np.random.default_rng(0).uniform(size=(4, 16, 16, 1)).astype(np.float32)
+    found, terms = model.objective({"image": image, "partner": image, "front": image, "fronted": np.ones(4)})
+    told = {"discriminator_loss", "adversarial"} & set(model.trackers)
+    assert ("discriminator" in model.players, "discriminator" in found, "adversarial" in terms) == (weight > 0,) * 3
+    assert len(told) == (2 if weight else 0)
+    parts = model.kl * terms["kl"] + model.pixel * terms["pixel"] + model.feature * terms["feature"]
+    parts = float(parts + model.identity * terms["identity"]) + weight * float(terms.get("adversarial", 0.0))
+    np.testing.assert_allclose(float(found["generator"]), parts, rtol=1e-4)
 
 
 def test_who_a_face_is_is_told_by_it_a_closer_crop_and_their_mirror_images(face_ipgan):

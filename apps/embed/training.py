@@ -11,13 +11,17 @@ from vaekit.training import Task
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A face "image" [H, W, 3] float32 in 0..1 in template N, worn at random, with its "label" [D].
+    """A face "image" [H, W, 3] float32 in 0..1 in template N with its "label" [D].
 
-    Its "partner" is the label of another face of the same person, or its own where nobody knows of one.
+    Photos are worn at random; drawn faces are as many as one likes, and only some are mirrored. Its "partner" is the
+    label of another face of the same person, or its own where nobody knows of one.
     """
     if "label" not in item or np.ndim(item["label"]) != 1:
         raise DataError("faces without embeddings: name FILE.npz:ARRAY in the data's labels")
     image = faces.narrowed(item["image"]) if data.wide else item["image"]
+    if "yaw" in item:
+        image = to_unit(crop_resize(image, shape, rng, jitter=0.0)).astype(np.float32)
+        return {"image": image, "label": item["label"], "partner": item["label"]}
     # People are few: what is not worn at random is learnt by heart, and new people's profiles are mistaken.
     image = crop_resize(image, shape, rng, zoom=(0.85, 1.1), rotate=6.0)
     if rng.random() < BLURRED:

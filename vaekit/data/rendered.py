@@ -11,6 +11,8 @@ import numpy as np
 
 SCALE = 3
 """Drawn so many times larger, then averaged down: smooth edges."""
+TRAITS = 21
+"""Numbers that Identity.draw draws."""
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,12 @@ class RenderedFaces:
 
     A partner with a label, whichever, is the same face from the front.
 
-    Items hold "image" [side, side, 3] uint8, "label" (the person), "yaw", "smile", "light", and their "partner".
+    Items hold "image" [side, side, 3] uint8, "label" (the person's number, or with `traits` the person's traits),
+    "yaw", "smile", "light", and their "partner".
     """
 
-    def __init__(self, count: int, side: int = 64, seed: int = 0):
-        self.count, self.side, self.seed = count, side, seed
+    def __init__(self, count: int, side: int = 64, seed: int = 0, traits: bool = False):
+        self.count, self.side, self.seed, self.traits = count, side, seed, traits
         self.people = max(count // 10, 2)
 
     def __len__(self):
@@ -194,11 +197,18 @@ class RenderedFaces:
 
     def identity(self, person: int) -> Identity:
         """Who a person is."""
-        return Identity.draw(np.random.default_rng((self.seed, 0, person)))
+        return Identity.draw(self._person(person))
+
+    def trait_vector(self, person: int) -> np.ndarray:
+        """The numbers that a person is drawn from, each evenly spread over -1..1: [TRAITS] float32."""
+        return self._person(person).uniform(-1.0, 1.0, TRAITS).astype(np.float32)
 
     def look(self, index: int) -> Look:
         """How an item is shown."""
         return Look.draw(np.random.default_rng((self.seed, 1, index)))
+
+    def _person(self, person: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, 0, person))
 
     def __getitem__(self, index):
         if not 0 <= index < self.count:
@@ -206,7 +216,8 @@ class RenderedFaces:
         person = index % self.people
         look = self.look(index)
         who = self.identity(person)
-        facts = {"label": person, "yaw": look.yaw, "smile": look.smile, "light": look.light}
+        label = self.trait_vector(person) if self.traits else person
+        facts = {"label": label, "yaw": look.yaw, "smile": look.smile, "light": look.light}
 
         def partner(rng: np.random.Generator, label: int | None = None) -> np.ndarray:
             return render(who, Look.draw(rng) if label is None else replace(look, yaw=0.0), self.side)

@@ -72,7 +72,7 @@ def open_source(
         split: "train" or "validation" of `holdout`; None takes all.
         labels: the CSV's column of labels (folders), words are numbered in sorted order; or several columns of 0
             and 1, then a label is [K] float32, and `!COLUMN` is 1 where COLUMN is 0; or FILE.npz:ARRAY beside the
-            folder, with a row [K] for every row of the CSV.
+            folder, with a row [K] for every row of the CSV. Of rendered faces: "traits", what a person is drawn from.
         holdout: how the split is made.
         partner: the CSV's column that images of one person share (folders).
         balance: images with a label of 0 or 1 that fewer than this share have are met so often that it is met.
@@ -90,7 +90,9 @@ def open_source(
 
         if not rest.isdecimal() or not int(rest):
             raise DataError(f"{spec}: expected rendered:COUNT")
-        source = RenderedFaces(int(rest))
+        if labels not in (None, "traits"):
+            raise DataError(f"{spec}: labels of drawn faces are traits, or people where none are named")
+        source = RenderedFaces(int(rest), traits=labels == "traits")
     elif spec.endswith(".npz"):
         source = NpzSource(Path(spec))
     else:

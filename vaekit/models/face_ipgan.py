@@ -46,16 +46,19 @@ class FaceIPGAN(AdversarialModel):
         identity_dim: length of I(x).
         side: of what the embedder sees.
         embedder_widths, encoder_widths, decoder_widths: channels of the networks' levels.
+        style_dim: what G makes of both codes before it draws.
         mixed: whether people are shown as others are.
         kl: weight of L_KL, in nats.
         pixel: weight of L_GR, the mean absolute difference.
+        squared: half the squared difference in its place, as the paper has it: exacter on average, and blurred where
+            two answers are as likely.
         feature: weight of the same of the embedder's first features.
         different: lambda, what L_GR counts where x_a is another person's.
         identity: weight of L_GC.
-        adversarial: weight of the generator's hinge loss.
+        adversarial: weight of the generator's hinge loss; with 0 there is no discriminator.
     """
 
-    terms = ("kl", "pixel", "feature", "identity", "adversarial", "who", "front")
+    terms: tuple[str, ...] = ("kl", "pixel", "feature", "identity", "who", "front")
     averaged = ("generator", "straightener", "turner")
 
     def __init__(
@@ -67,9 +70,11 @@ class FaceIPGAN(AdversarialModel):
         embedder_widths=(32, 64, 128, 192),
         encoder_widths=(24, 48, 96, 128),
         decoder_widths=(128, 128, 112, 64, 32),
+        style_dim=128,
         mixed=True,
         kl=1e-3,
         pixel=10.0,
+        squared=False,
         feature=1.0,
         different=0.1,
         identity=1.0,
@@ -79,27 +84,29 @@ class FaceIPGAN(AdversarialModel):
         super().__init__(**kwargs)
         self.image_shape, self.attribute_dim, self.identity_dim = tuple(image_shape), attribute_dim, identity_dim
         self.side, self.embedder_widths, self.encoder_widths = side, tuple(embedder_widths), tuple(encoder_widths)
-        self.decoder_widths, self.mixed, self.kl, self.pixel = tuple(decoder_widths), mixed, kl, pixel
+        self.decoder_widths, self.style_dim = tuple(decoder_widths), style_dim
+        self.mixed, self.kl, self.pixel, self.squared = mixed, kl, pixel, squared
         self.feature, self.different, self.identity, self.adversarial = feature, different, identity, adversarial
         # === Networks ===
         channels = self.image_shape[2]
         self.embedder = embedder((side, side, channels), identity_dim, self.embedder_widths)
         self.encoder = place_encoder(self.image_shape, attribute_dim, self.encoder_widths)
-        self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths)
+        self.generator = styled_decoder(self.image_shape, attribute_dim + identity_dim, self.decoder_widths, style_dim)
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1
         correction = keras.layers.Dense(identity_dim, kernel_initializer="zeros", dtype="float32")
         self.straightener = keras.Sequential([keras.Input((identity_dim,)), correction], name="straightener")
         self.turner = perceptron(attribute_dim, attribute_dim, depth=2, name="turner")
-        self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
-        self.set_players(
-            {
-                "generator": [self.encoder, self.generator],
-                "straightener": [self.straightener],
-                "turner": [self.turner],
-                "discriminator": [self.discriminator],
-            }
-        )
+        players = {
+            "generator": [self.encoder, self.generator],
+            "straightener": [self.straightener],
+            "turner": [self.turner],
+        }
+        if adversarial:
+            self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
+            players["discriminator"] = [self.discriminator]
+            self.terms += ("adversarial",)
+        self.set_players(players)
         self.freeze("embedder", [self.embedder])
 
     # === Objective ===
@@ -114,7 +121,8 @@ class FaceIPGAN(AdversarialModel):
         # L_GR
         shown, seen = self.look(x_a), self.look(x_new)
         weight = (same + self.different * (1.0 - same))[:, None, None, None]
-        l_pixel = ops.mean(weight * ops.abs(x_a - x_new))
+        miss = x_a - x_new
+        l_pixel = ops.mean(weight * (0.5 * miss**2 if self.squared else ops.abs(miss)))
         pairs = zip(shown["layers"][:SEEN], seen["layers"][:SEEN], strict=True)
         l_feature = sum(ops.mean(weight * ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32"))) for a, b in pairs)
         l_gr = self.pixel * l_pixel + self.feature * l_feature
@@ -127,32 +135,30 @@ class FaceIPGAN(AdversarialModel):
         l_who = l_who + DECAY * ops.sum(self.straightener.layers[-1].kernel ** 2)
         # L_front
         turned = self.to_front(self.encode(x_s))
-        miss = 0.5 * ops.sum((turned - ops.stop_gradient(mean)) ** 2, axis=-1)
-        l_front = ops.mean(fronts * miss)
+        l_front = losses.half_squared_distance(ops.stop_gradient(mean), turned, fronts)
+        players = {
+            "generator": self.kl * l_kl + l_gr + self.identity * l_identity,
+            "straightener": l_who,
+            "turner": l_front,
+        }
+        terms = {
+            "kl": l_kl,
+            "pixel": l_pixel,
+            "feature": l_feature,
+            "identity": l_identity,
+            "who": l_who,
+            "front": l_front,
+        }
         # L_D
-        real, fake = (
-            self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
-            for picture, found in ((x_a, shown), (x_new, seen))
-        )
-        l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
-        l_fool = losses.weighted_mean(-fake)
-        return (
-            {
-                "generator": self.kl * l_kl + l_gr + self.identity * l_identity + self.adversarial * l_fool,
-                "straightener": l_who,
-                "turner": l_front,
-                "discriminator": l_d,
-            },
-            {
-                "kl": l_kl,
-                "pixel": l_pixel,
-                "feature": l_feature,
-                "identity": l_identity,
-                "adversarial": l_fool,
-                "who": l_who,
-                "front": l_front,
-            },
-        )
+        if self.adversarial:
+            real, fake = (
+                self.discriminator([2.0 * picture - 1.0, *found["layers"][:SEEN]], training=training)
+                for picture, found in ((x_a, shown), (x_new, seen))
+            )
+            players["discriminator"] = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
+            terms["adversarial"] = losses.weighted_mean(-fake)
+            players["generator"] += self.adversarial * terms["adversarial"]
+        return players, terms
 
     def pair(self, batch):
         """(x_a, [N] 1 where it shows the person of x_s, [N] 1 where it is known to do so from the front).
