@@ -4,13 +4,23 @@
       --drawn runs/frontalize-drawn --picture sheet.png --card
 
 The bundle has seen photos alone, and of them nobody knows the true front. So that turning a face is right is measured
-on a run of the same model that has seen drawn faces alone:
+on a run of the same model that has seen drawn faces alone, with an embedder taught what drawn people are drawn from:
 
-    vaekit train frontalize --data rendered:20000 --set 'train.start=["runs/embed"]' --set model.mixed=false \\
-      --set model.adversarial=0.01 --set model.identity=0.1 --set model.feature=0.1 --set model.kl=2e-4 \\
+    vaekit train embed --data rendered:200000 --set data.labels=traits --set 'train.image_size=[32, 32]' \\
+      --set model.side=32 --set model.dim=21 --set 'model.widths=[24, 48, 96]' --set model.dropout=0 \\
+      --set train.precision=float32 --set train.steps_per_epoch=300 --set train.epochs=6 --out runs/embed-drawn
+    vaekit train frontalize --data rendered:200000 --set 'train.start=["runs/embed-drawn"]' --set model.mixed=false \\
+      --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --set model.side=32 \\
+      --set model.identity_dim=21 --set 'model.embedder_widths=[24, 48, 96]' --set model.style_dim=256 \\
       --set 'model.encoder_widths=[24, 48, 96]' --set 'model.decoder_widths=[112, 64, 32]' \\
-      --set train.batch_size=16 --set train.steps_per_epoch=500 --set train.epochs=20 \\
-      --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' --out runs/frontalize-drawn
+      --set model.squared=true --set model.pixel=600 --set model.kl=2e-4 --set model.adversarial=0 \\
+      --set model.identity=0.1 --set model.feature=0.1 --set train.average=0.99 --set train.steps_per_epoch=500 \\
+      --set train.epochs=24 --set 'optimizers={}' --set optimizers.generator.learning_rate=1.5e-3 \\
+      --set optimizers.generator.final_learning_rate=2e-5 --set optimizers.generator.beta_1=0.9 \\
+      --set optimizers.generator.clip_norm=100 --set optimizers.turner.learning_rate=1e-3 \\
+      --set optimizers.turner.final_learning_rate=1e-5 --set optimizers.turner.beta_1=0.9 \\
+      --set optimizers.straightener.learning_rate=5e-3 --set optimizers.straightener.final_learning_rate=5e-5 \\
+      --out runs/frontalize-drawn
 
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The
 Frechet distances are of the features of features.onnx, to the frontal photos of validation; the VAE-GAN redraws those
