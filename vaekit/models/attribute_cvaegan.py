@@ -27,9 +27,6 @@ class AttributeCVAEGAN(AdversarialModel):
     the latent has lost, and no change leaves it as it is. Of each batch a quarter is decoded from z alone, as the
     paper's is, so that a direction of z can be used too; the rest may look up the encoder's features.
 
-    The discriminator is conditional: a face said to wear glasses has to be a real one and to wear glasses. The
-    classifier alone is content with smudges that it takes for them.
-
     Encoder and generator are one player, the autoencoder: every loss reaches both, and one pull-back serves them.
     The classifier C and, with `identity`, the embedder do not move: a run starts from ones that are trained.
 
@@ -99,9 +96,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
         self.recogniser = recogniser(channels, len(self.attributes), self.recogniser_widths)
         seen = [layer.shape[-1] for layer in self.recogniser.output["layers"][:SEEN]]
-        self.discriminator = projected_discriminator(
-            channels, seen, skip=int(math.log2(shrink)), outputs=1 + len(self.attributes)
-        )
+        self.discriminator = projected_discriminator(channels, seen, skip=int(math.log2(shrink)))
         if identity:
             self.embedder = embedder((64, 64, channels), widths=self.embedder_widths)
             self.terms += ("identity",)
@@ -143,15 +138,13 @@ class AttributeCVAEGAN(AdversarialModel):
         if self.identity:
             terms["identity"] = losses.cosine_distance(self.embed(x), self.embed(edited))
             l_g += self.identity * terms["identity"]
-        # L_D: false are the edit, and x where it is said to have what was asked for
+        # L_D
         real, fake = (
             self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training)
             for p, seen in ((x, true), (edited, new))
         )
-        wanted = label + change
-        fakes = [verdicts(fake, wanted), verdicts(real, wanted)]
-        l_d = losses.real_hinge_loss(verdicts(real, label)) + 0.5 * sum(map(losses.fake_hinge_loss, fakes))
-        terms["adversarial"] = losses.weighted_mean(-fakes[0])
+        l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
+        terms["adversarial"] = losses.weighted_mean(-fake)
         return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
 
     @property
@@ -240,14 +233,3 @@ class AttributeCVAEGAN(AdversarialModel):
             )
             added += after - before
         return added
-
-
-def verdicts(logits, label):
-    """Whether patches are real and show what a label says, [N, h, w, 1]: a projection (Miyato & Koyama 2018).
-
-    Args:
-        logits: [N, h, w, 1 + K]; the first is for any label, then one an attribute, for it or against it.
-        label: [N, K] of 0 and 1.
-    """
-    signs = 2.0 * label[:, None, None, :] - 1.0
-    return logits[..., :1] + ops.sum(signs * logits[..., 1:], axis=-1, keepdims=True)
