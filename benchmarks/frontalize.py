@@ -24,7 +24,13 @@ on a run of the same model that has seen drawn faces alone, with an embedder tau
 
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The
 Frechet distances are of the features of features.onnx, to the frontal photos of validation; the VAE-GAN redraws those
-photos themselves.
+photos themselves, and has seen no photo of validation either:
+
+    vaekit train vaegan --data ../shared/data/cfp --set data.holdout.column=identity --set data.holdout.every=10 \\
+      --set model.base=16 --set 'model.image_shape=[64, 64, 3]' --set 'train.image_size=[64, 64]' \\
+      --set train.precision=mixed_bfloat16 --set train.average=0.99 --set train.steps_per_epoch=100 \\
+      --set train.epochs=40 --set optimizers.encoder.learning_rate=6e-4 --set optimizers.decoder.learning_rate=6e-4 \\
+      --set optimizers.discriminator.learning_rate=6e-4 --out runs/vaegan-faces
 """
 
 import argparse
@@ -176,7 +182,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_source(parser)
     parser.add_argument("--bundle", default="frontalize")
-    parser.add_argument("--vaegan", type=Path, help="a run of `vaekit train vaegan` on frontal faces")
+    parser.add_argument("--vaegan", type=Path, help="a run of `vaekit train vaegan` on faces")
     parser.add_argument("--drawn", type=Path, help="a run of `vaekit train frontalize` on drawn faces")
     parser.add_argument("--picture", type=Path, help="profile, turned, and a frontal photo of the same person")
     parser.add_argument("--rows", type=int, default=100)
