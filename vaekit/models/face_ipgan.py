@@ -46,7 +46,7 @@ class FaceIPGAN(AdversarialModel):
         identity_dim: length of I(x).
         side: of what the embedder sees.
         embedder_widths, encoder_widths, decoder_widths: channels of the networks' levels.
-        style_dim: what G makes of both codes before it draws.
+        style_dim: length of the vector that G makes of both codes before it draws.
         mixed: whether people are shown as others are.
         kl: weight of L_KL, in nats.
         pixel: weight of L_GR, the mean absolute difference.
