@@ -185,7 +185,7 @@ TABLE = [
             identity=1,
         ),
         shapes=((16, 24, 1), (16, 16, 3)),
-        extras={"label": _attributes},
+        extras={"label": _attributes, "exemplary": _attributes},
     ),
     Row(
         "upscaler",

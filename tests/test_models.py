@@ -260,6 +260,39 @@ def test_a_change_is_as_strong_as_its_attribute_and_its_way_ask_and_little_stron
         AttributeCVAEGAN(["a", "b"], strength={"c": (1.0, 1.0)})
 
 
+def test_an_edit_is_compared_with_faces_that_have_what_was_asked_for():
+    """With a discriminator that says .2 and .5 for the attributes, -.4 and .1 against them, whatever it sees."""
+    model = AttributeCVAEGAN(["a", "b"], latent_channels=4, widths=(8, 8, 8, 8), recogniser_widths=(4, 4, 4))
+    model.discriminator = lambda seen, training: np.full((2, 1, 1, 4), (0.2, 0.5, -0.4, 0.1), np.float32)
+    label, change = np.array([[1, 0], [0, 1]], np.float32), np.array([[-1, 1], [0, -1]], np.float32)
+    model.draw_change = lambda told: change
+    image = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype(np.float32)
+    found, terms = model.objective({"image": image, "label": label, "exemplary": np.array([[1.0, 1.0], [1.0, 0.0]])})
+    # As they are: .2 for a, .1 against b; -.4 against a, and no example of b. Edited: -.4 against a, .5 for b; .1
+    # against b.
+    real, edited = ((0.8 + 0.9) / 2 + 1.4) / 2, ((0.6 + 1.5) / 2 + 1.1) / 2
+    assert float(found["discriminator"]) == pytest.approx(real + edited, rel=1e-5)
+    assert float(terms["adversarial"]) == pytest.approx(-((-0.4 + 0.5) / 2 + 0.1) / 2, rel=1e-5)
+
+
+def test_companions_of_what_is_asked_for_may_change_too():
+    model = AttributeCVAEGAN(
+        ["a", "b", "c"], companions={"a": ["b"]}, latent_channels=4, widths=(8, 8, 8, 8), recogniser_widths=(4, 4, 4)
+    )
+    image = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype(np.float32)
+    seen = [np.zeros((2, 3), np.float32)] * 2 + [np.array([[9, 1, 2], [1, 2, 9]], np.float32)]  # x, x', edited
+    sights = iter([{"logits": logits, "layers": [np.zeros((2, 16, 16, 4), np.float32)] * 3} for logits in seen])
+    model.recognise = lambda picture: next(sights)
+    model.discriminator = lambda seen, training: np.zeros((2, 1, 1, 6), np.float32)
+    model.draw_change = lambda told: np.array([[1, 0, 0], [0, 0, 1]], np.float32)
+    label = np.zeros((2, 3), np.float32)
+    terms = model.objective({"image": image, "label": label, "exemplary": np.ones((2, 3))})[1]
+    off = np.log1p(np.exp([1, 2])) - 0.5 * np.array([1, 2])  # of logits 1 and 2, where 1/2 was seen
+    assert float(terms["other"]) == pytest.approx((off[1] + off.sum()) / 2, rel=1e-5)
+    with pytest.raises(ValueError, match="companions of d, which is no attribute"):
+        AttributeCVAEGAN(["a", "b"], companions={"a": ["d"]})
+
+
 def test_every_attribute_is_turned_round_by_itself():
     changes = single_changes(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], np.float32), [[1, 2]])
     np.testing.assert_array_equal(changes[0], [[1, 0, 0], [0, -1, 0], [0, -1, 1]])

@@ -1,5 +1,6 @@
 """CVAE-GAN conditioned on attributes: what changes of a picture where some of them change."""
 
+import itertools
 import math
 
 import keras
@@ -27,14 +28,20 @@ class AttributeCVAEGAN(AdversarialModel):
     the latent has lost, and no change leaves it as it is. Of each batch a quarter is decoded from z alone, as the
     paper's is, so that a direction of z can be used too; the rest may look up the encoder's features.
 
+    The discriminator has a verdict for every attribute and either value of it, as StarGAN v2's (Choi et al. 2020) has
+    one a domain: a face that was given glasses is compared with faces that wear some. The classifier alone is content
+    with smudges that it takes for them.
+
     Encoder and generator are one player, the autoencoder: every loss reaches both, and one pull-back serves them.
     The classifier C and, with `identity`, the embedder do not move: a run starts from ones that are trained.
 
-    A batch holds "image" [N, H, W, C] in 0..1 and "label" [N, K] of 0 and 1.
+    A batch holds "image" [N, H, W, C] in 0..1, "label" [N, K] of 0 and 1, and "exemplary" [N, K]: 0 where the image
+    is no example of how its attribute should look, else 1.
 
     Args:
         attributes: their names, K of them, in the order of the labels.
         exclusive: groups of names of which at most one holds, such as colours of hair.
+        companions: by attribute, those that may come and go with it, as an open mouth does with a smile.
         channels: channels of the picture.
         latent_channels: of z [N, h, w, latent_channels].
         widths: channels of the autoencoder's levels.
@@ -62,6 +69,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self,
         attributes,
         exclusive=(),
+        companions=None,
         channels=3,
         latent_channels=32,
         widths=(16, 32, 64, 96),
@@ -82,21 +90,28 @@ class AttributeCVAEGAN(AdversarialModel):
     ):
         super().__init__(**kwargs)
         self.attributes, self.exclusive = list(attributes), [list(group) for group in exclusive]
+        self.companions = {name: list(others) for name, others in dict(companions or {}).items()}
         self.channels, self.latent_channels, self.widths = channels, latent_channels, tuple(widths)
         self.shrink, self.crop = shrink, tuple(crop)
         self.recogniser_widths, self.embedder_widths = tuple(recogniser_widths), tuple(embedder_widths)
         self.pixel, self.feature, self.attribute, self.other = pixel, feature, attribute, other
         self.identity, self.moved, self.adversarial, self.kl = identity, moved, adversarial, kl
         self.strength = {name: (added, removed) for name, (added, removed) in dict(strength or {}).items()}
-        unknown = self.strength.keys() - set(self.attributes)
-        if unknown:
-            raise ValueError(f"strength of {', '.join(sorted(unknown))}, which is no attribute")
+        for table, named in (
+            ("strength", self.strength),
+            ("companions", [*self.companions, *itertools.chain(*self.companions.values())]),
+        ):
+            unknown = set(named) - set(self.attributes)
+            if unknown:
+                raise ValueError(f"{table} of {', '.join(sorted(unknown))}, which is no attribute")
         # === Networks ===
         self.encoder = map_encoder(channels, latent_channels, self.widths)
         self.generator = map_decoder(channels, latent_channels, len(self.attributes), self.widths)
         self.recogniser = recogniser(channels, len(self.attributes), self.recogniser_widths)
         seen = [layer.shape[-1] for layer in self.recogniser.output["layers"][:SEEN]]
-        self.discriminator = projected_discriminator(channels, seen, skip=int(math.log2(shrink)))
+        self.discriminator = projected_discriminator(
+            channels, seen, skip=int(math.log2(shrink)), outputs=2 * len(self.attributes)
+        )
         if identity:
             self.embedder = embedder((64, 64, channels), widths=self.embedder_widths)
             self.terms += ("identity",)
@@ -122,10 +137,11 @@ class AttributeCVAEGAN(AdversarialModel):
         l_pixel = ops.mean(ops.abs(x - x_rec))
         true, rec, new = (self.recognise(picture) for picture in (x, x_rec, edited))
         l_feature = losses.feature_l1(true["layers"], rec["layers"])
-        # What C shall see in the edit: what was asked for, and for the rest what it sees in x
+        # What C shall see in the edit: what was asked for, and for the rest, but for its companions, what it sees in x
         asked = ops.abs(change)
+        kept = ops.relu(1.0 - asked - ops.matmul(asked, self.companionship))
         l_attribute = losses.attribute_loss(label + change, new["logits"], asked)
-        l_other = losses.attribute_loss(ops.sigmoid(true["logits"]), new["logits"], 1.0 - asked)
+        l_other = losses.attribute_loss(ops.sigmoid(true["logits"]), new["logits"], kept)
         l_moved = ops.mean(ops.abs(edited - x))
         terms = {
             "kl": l_kl, "pixel": l_pixel, "feature": l_feature, "attribute": l_attribute, "other": l_other,
@@ -138,19 +154,26 @@ class AttributeCVAEGAN(AdversarialModel):
         if self.identity:
             terms["identity"] = losses.cosine_distance(self.embed(x), self.embed(edited))
             l_g += self.identity * terms["identity"]
-        # L_D
+        # L_D: x as an example of what it is, the edit as one of what was asked for
         real, fake = (
-            self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training)
-            for p, seen in ((x, true), (edited, new))
+            verdicts(self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training), has)
+            for p, seen, has in ((x, true, label), (edited, new, label + change))
         )
-        l_d = losses.real_hinge_loss(real) + losses.fake_hinge_loss(fake)
-        terms["adversarial"] = losses.weighted_mean(-fake)
+        exemplary, asked = batch["exemplary"][..., None], asked[..., None]
+        l_d = losses.real_hinge_loss(real, exemplary) + losses.fake_hinge_loss(fake, asked)
+        terms["adversarial"] = losses.weighted_mean(-fake, asked)
         return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
 
     @property
     def groups(self):
         """The exclusive attributes by their places."""
         return [[self.attributes.index(name) for name in group] for group in self.exclusive]
+
+    @property
+    def companionship(self):
+        """[K, K]: 1 where the attribute of the column may come and go with that of the row."""
+        table = [[other in self.companions.get(name, ()) for other in self.attributes] for name in self.attributes]
+        return np.array(table, "float32")
 
     def draw_change(self, label):
         """What to change of attributes [N, K]: -1, 0 or 1, each with the same chance, and at least one.
@@ -233,3 +256,15 @@ class AttributeCVAEGAN(AdversarialModel):
             )
             added += after - before
         return added
+
+
+def verdicts(logits, label):
+    """Of the verdicts for and against every attribute those that a label asks for, [N, K, patches].
+
+    Args:
+        logits: [N, h, w, 2 K], first those of faces that have the attributes, then of faces that have not.
+        label: [N, K] of 0 and 1.
+    """
+    present, absent = ops.split(logits, 2, axis=-1)
+    asked_for = ops.where(label[:, None, None, :] > 0.5, present, absent)
+    return ops.transpose(ops.reshape(asked_for, (ops.shape(label)[0], -1, label.shape[1])), (0, 2, 1))

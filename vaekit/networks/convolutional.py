@@ -150,8 +150,10 @@ def patch_discriminator(channels: int) -> keras.Model:
     return keras.Model(picture, {"logits": logits, "layers": features}, name="patch_discriminator")
 
 
-def projected_discriminator(channels: int, feature_widths, skip: int = 1) -> keras.Model:
-    """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits [N, h, w, 1].
+def projected_discriminator(channels: int, feature_widths, skip: int = 1, outputs: int = 1) -> keras.Model:
+    """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits.
+
+    Logits are [N, h, w, outputs], one verdict a patch.
 
     What another network already knows of pictures shows a judge what is wrong with them many times sooner
     (Projected GANs, Sauer et al. 2021); the picture itself shows what that network overlooks.
@@ -161,6 +163,7 @@ def projected_discriminator(channels: int, feature_widths, skip: int = 1) -> ker
         feature_widths: channels of the features; the first have the picture's size over 2 ** (skip + 1), each next
             half of it.
         skip: how many halvings come before the first features.
+        outputs: logits a patch.
     """
     picture = layers.Input((None, None, channels), name="picture")
     features = [layers.Input((None, None, width), name=f"features_{i}") for i, width in enumerate(feature_widths)]
@@ -172,7 +175,7 @@ def projected_discriminator(channels: int, feature_widths, skip: int = 1) -> ker
             x = layers.Concatenate()([x, features[level - skip]])
     x = layers.Conv2D(PROJECTED_WIDTHS[-1], 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.LeakyReLU(0.2)(x)
-    logits = layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
+    logits = layers.Conv2D(outputs, 3, padding="same", dtype="float32")(x)
     return keras.Model([picture, *features], logits, name="projected_discriminator")
 
 
