@@ -8,6 +8,7 @@ greatest where none suffices: it is better that some do not come out than that a
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ from keras import ops
 from vaekit.apps import task
 from vaekit.apps.edit.training import single_changes
 from vaekit.data import Holdout, open_source
-from vaekit.training import restore
+from vaekit.training import blend, restore
 
 STRENGTHS = (1.0, 1.15, 1.3, 1.45)
 ENOUGH = 0.85
@@ -49,7 +50,12 @@ def main(arguments: argparse.Namespace) -> None:
     order = np.random.default_rng(0).permutation(len(source))[: 100 * FACES]
     labels = np.stack([source[int(i)]["label"] for i in order])
     print("[model.strength]")
-    with model.averages():
+    with contextlib.ExitStack() as worn:
+        worn.enter_context(model.averages())
+        if arguments.blend:
+            other, *_ = restore(arguments.blend, task)
+            worn.enter_context(other.averages())
+            blend(model, other, arguments.share)
         for k, name in enumerate(model.attributes):
             found = []
             for before in (0, 1):
@@ -67,5 +73,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("folder")
+    parser.add_argument("--blend", type=Path, help="a run that the weights are moved towards, as in vaekit export")
+    parser.add_argument("--share", type=float, default=0.5, help="how far, with --blend")
     parser.add_argument("--holdout", required=True, help="COLUMN:EVERY, what is kept for validation, and not used here")
     main(parser.parse_args())

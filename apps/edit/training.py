@@ -8,7 +8,7 @@ from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.training import Task
 
 GLASSES = "Eyeglasses"
-"""CelebA's column of glasses of all kinds. Half of them are sunglasses, which are easier to draw and hide the eyes."""
+"""CelebA's column of glasses of all kinds. Two in five are sunglasses, which are easier to draw and hide the eyes."""
 DARK = 0.47
 """How bright lenses are, as a share of the cheeks, below which they are those of sunglasses, as seen in 906 faces."""
 
