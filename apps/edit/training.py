@@ -29,7 +29,7 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
 
 
 def dark_lenses(image: np.ndarray) -> bool:
-    """Whether the eyes of a face [H, W, C] aligned to template W are darker than half of the cheeks: sunglasses."""
+    """Whether the eyes of a face [H, W, C] aligned to template W are darker than DARK of the cheeks: sunglasses."""
     rows, columns = image.shape[:2]
 
     def brightness(top: float, bottom: float, lefts: tuple[float, float], width: float) -> float:
