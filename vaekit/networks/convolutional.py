@@ -153,7 +153,7 @@ def patch_discriminator(channels: int) -> keras.Model:
 def projected_discriminator(channels: int, feature_widths, skip: int = 1, outputs: int = 1) -> keras.Model:
     """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits.
 
-    Logits are [N, h, w, outputs], one verdict a patch.
+    Logits are [N, h, w, outputs], so many verdicts a patch.
 
     What another network already knows of pictures shows a judge what is wrong with them many times sooner
     (Projected GANs, Sauer et al. 2021); the picture itself shows what that network overlooks.
