@@ -1,6 +1,6 @@
 """How strong a change of 1 and of -1 should be, attribute by attribute: what the recipe's [model.strength] says.
 
-    python benchmarks/strengths.py runs/edit ../shared/data/celeb --holdout identity:15
+    python benchmarks/strengths.py runs/edit ../shared/data/celeb --holdout identity:15 --blend runs/edit-2
 
 Training weighs an edit's success against all else and stops short of it; so a value of 1 may be made to ask for more.
 Taken is the least of some strengths at which most faces of training come out as asked for in the judge's eyes, and the

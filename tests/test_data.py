@@ -415,15 +415,19 @@ def test_the_front_of_a_photo_is_told_where_it_is_known():
 
 def test_sunglasses_are_no_example_of_glasses():
     """Faces whose eyes, at 48 % of the height, are of a given brightness; cheeks are 120."""
-    for brightness, wears, exemplary in ((20, 1, 0), (50, 1, 0), (65, 1, 1), (120, 1, 1), (20, 0, 1)):
+    columns, unnamed = ("Smiling", "Eyeglasses"), "rows.npz:attributes"
+    for brightness, wears, names, exemplary in (
+        (20, 1, columns, 0),
+        (50, 1, columns, 0),
+        (65, 1, columns, 1),
+        (120, 1, columns, 1),
+        (20, 0, columns, 1),
+        (20, 1, unnamed, 1),
+    ):
         labels = np.array([1.0, wears], np.float32)
         face = np.full((128, 128, 3), 120, np.uint8)
         face[56:68, 36:92] = brightness
-        found = edit.example(
-            {"image": face, "label": labels},
-            Data(source="", labels=("Smiling", "Eyeglasses")),
-            (64, 64),
-            np.random.default_rng(0),
-        )
+        data = Data(source="", labels=names)
+        found = edit.example({"image": face, "label": labels}, data, (64, 64), np.random.default_rng(0))
         np.testing.assert_array_equal(found["exemplary"], [1.0, exemplary])
         np.testing.assert_array_equal(found["label"], labels)
