@@ -12,7 +12,7 @@ from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
 from vaekit.apps.edit.fitting import fit
 from vaekit.apps.family.command import morph, reconstruct, sample
 from vaekit.apps.frontalize.command import transfer
-from vaekit.errors import UserError
+from vaekit.errors import UserError, missing_package
 from vaekit.serving.command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -171,7 +171,12 @@ app.add_typer(direction, name="direction")
 def main() -> None:
     """Entry point."""
     try:
-        app(prog_name="vaekit")
+        try:
+            app(prog_name="vaekit")
+        except ModuleNotFoundError as error:
+            if (missing := missing_package(error)) is None:
+                raise
+            raise missing from None
     except UserError as error:
         print(f"vaekit: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
+from vaekit.errors import MissingPackageError
 from vaekit.workers import cores
 
 RuntimeName = Literal["onnx", "tensorflow"]
@@ -91,8 +92,10 @@ def _belongs(name: str, signature: str, signatures: list[str]) -> bool:
 
 class _TensorFlow:
     def __init__(self, bundle: Bundle):
-        import tensorflow as tf
-
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError:
+            raise MissingPackageError("tensorflow") from None
         try:
             self.loaded = tf.saved_model.load(str(bundle.path))
         except (OSError, ValueError) as error:
