@@ -125,6 +125,20 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = DEFAULT_MAX_PI
     return Picture(_upright(pixels, orientation), grey, exif, icc or None, tuple(notes))
 
 
+def size(data: bytes, *, name: str = "image") -> tuple[int, int]:
+    """Width and height that an image file held in memory declares; none of its pixels is decoded.
+
+    Raises ImageError, with `name` in its message, for what is empty, not an image, not supported, or damaged so far.
+    """
+    try:
+        width, height = _open(data).size
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except Exception:  # the parsers raise whatever a bad file makes them trip over
+        raise ImageError(f"{name}: truncated or damaged: cannot be decoded") from None
+    return width, height
+
+
 def check(pixels: np.ndarray) -> None:
     """Raise ValueError where an array is no picture that can be edited: [H, W, 3 or 4] of uint8 or uint16."""
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype not in (np.uint8, np.uint16):
