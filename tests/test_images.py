@@ -757,3 +757,16 @@ def test_what_a_format_cannot_hold_is_told_before_any_work(name, shape, dtype, w
 def test_output_suffix_of_an_enlargement():
     assert images.output_suffix(RGB, ".webp", shape=(64, 16384, 3)) == ".png"
     assert images.output_suffix(RGB, ".webp", shape=(64, 16383, 3)) == ".webp"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
+def test_the_declared_size_is_known_without_decoding(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"photo{suffix}"
+    images.write(path, np.zeros((5, 9, 3), np.uint8))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    assert images.size(path.read_bytes()) == (9, 5)
+
+
+def test_the_size_of_no_image_is_refused():
+    with pytest.raises(images.ImageError, match="image_bytes: not an image"):
+        images.size(b"no image, but text", name="image_bytes")

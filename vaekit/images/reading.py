@@ -65,6 +65,33 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = DEFAULT_MAX_PI
     return _read(io.BytesIO(data), name, max_pixels)
 
 
+def size(data: bytes, *, name: str = "image") -> tuple[int, int]:
+    """Width and height that an image file held in memory declares, before its orientation; no pixel is decoded.
+
+    Raises:
+        ImageError: with `name` in its message, for what is empty, not an image, not supported, or damaged so far.
+    """
+
+    def stop(width: int, height: int) -> None:
+        _check_size(MAX_SIDE**2, width, height)
+        raise _SizeFound(width, height)
+
+    try:
+        _reader(data[:16])(io.BytesIO(data), stop)
+    except _SizeFound as found:
+        return found.width, found.height
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    raise AssertionError("a reader has not checked the size of a picture")
+
+
+class _SizeFound(BaseException):
+    """Ends a reader where it knows the size of its picture."""
+
+    def __init__(self, width: int, height: int):
+        self.width, self.height = width, height
+
+
 def _read(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     try:
         read_format = _reader(file.read(16))
