@@ -389,7 +389,7 @@ CLEAR, RED, YELLOW, BLACK, WHITE = (0, 0, 0, 0), (255, 0, 0, 255), (255, 255, 0,
         ([CLEAR, (255, 255, 255, 0), (0, 255, 0, 0)], [False, False, False]),
         ([WHITE, BLACK, (255, 255, 255, 0)], [True, False, False]),
         ([WHITE, BLACK, BLACK], [True, False, False]),
-        ([(255, 255, 255, 9), (0, 0, 0, 9), BLACK[:3] + (9,)], [True, False, False]),
+        ([(255, 255, 255, 9), (0, 0, 0, 9), (*BLACK[:3], 9)], [True, False, False]),
     ],
 )
 def test_mask_on_a_transparent_layer(row, hole, dtype):
