@@ -22,6 +22,7 @@ from vaekit.models.siamese import Siamese
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wgan import WGAN, WGANGP
+from vaekit.networks.blocks import BilinearUpsampling
 from vaekit.networks.centers import MovingCenters, MovingGaussian
 from vaekit.networks.convolutional import embedder, gaussian_encoder, place_encoder
 from vaekit.networks.dense import NormalizedDense
@@ -548,3 +549,10 @@ def test_a_moving_gaussian_has_the_codes_mean_and_spread_from_the_first_batch_on
     gaussian(codes)
     placed = numbers(gaussian.place(np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)))
     np.testing.assert_allclose(placed, [[3.0, -1.0], [3.5, 1.0]], atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 3), (1, 4, 5, 2)])
+def test_bilinear_upsampling_is_keras_own(shape):
+    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    expected = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    np.testing.assert_allclose(numbers(BilinearUpsampling()(x)), numbers(expected), atol=1e-6)

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from vaekit.networks.blocks import residual_block
+from vaekit.networks.blocks import BilinearUpsampling, residual_block
 from vaekit.networks.upscaler import fine_detail
 
 
@@ -23,7 +23,7 @@ def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64))
             x = residual_block(x, activation="relu")
         skips.append(x)
     for level in range(len(widths) - 2, -1, -1):
-        x = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(widths[level], 1)(x))
+        x = BilinearUpsampling()(layers.Conv2D(widths[level], 1)(x))
         x = layers.Conv2D(widths[level], 1)(layers.Concatenate()([x, skips[level]]))
         for _ in range(2 if level else 1):
             x = residual_block(x, activation="relu")
