@@ -682,3 +682,25 @@ def test_output_suffix():
     for suffix in images.SUFFIXES:
         written = images.output_suffix(RGB, suffix)
         assert images.decode(images.encode(RGB, written)).pixels.shape == RGB.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "word"),
+    [
+        ("a.webp", (10, 16384, 3), np.uint8, "16383"),
+        ("a.jpg", (65501, 10), np.uint8, "65500"),
+        ("a.jpg", (10, 10, 4), np.uint8, "transparency"),
+        ("a.bmp", (10, 10, 3), np.uint16, "16 bit"),
+        ("a.xyz", (10, 10, 3), np.uint8, "'.xyz' cannot be written"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_told_before_any_work(name, shape, dtype, word):
+    with pytest.raises(ImageError) as error:
+        images.check_output(name, shape, dtype)
+    assert one_line(error, name, word)
+    images.check_output("a.png", shape, dtype)
+
+
+def test_output_suffix_of_an_enlargement():
+    assert images.output_suffix(RGB, ".webp", shape=(64, 16384, 3)) == ".png"
+    assert images.output_suffix(RGB, ".webp", shape=(64, 16383, 3)) == ".webp"

@@ -203,11 +203,35 @@ def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwr
     _write(path, lambda _, file: file.write(data), overwrite)
 
 
-def output_suffix(picture_or_pixels: Picture | np.ndarray, suffix: str) -> str:
-    """The suffix to write these pixels under: `suffix` if its format can hold them, else '.png'."""
+def check_output(path: str | os.PathLike[str], shape: Sequence[int], dtype: Any = np.uint8) -> None:
+    """Check, before any work is done, that an image file of this name can hold an array.
+
+    Args:
+        path: the file to be written; its suffix names the format.
+        shape: of the array, (H, W), (H, W, 3) or (H, W, 4).
+        dtype: of the array, uint8 or uint16.
+
+    Raises:
+        ImageError: the suffix is of no format that is written, or the format holds no alpha, no 16 bit or no side
+            of this length. The message names the file and the limit.
+    """
+    name, suffix = os.fspath(path), Path(path).suffix
+    format_ = _FORMATS.get(suffix.lower())
+    if not format_:
+        raise ImageError(f"{name}: '{suffix}' cannot be written, only {', '.join(sorted(_FORMATS))}")
+    if misfit := _misfit(shape, dtype, format_):
+        raise ImageError(f"{name}: {format_} cannot hold {misfit}; write .png instead")
+
+
+def output_suffix(picture_or_pixels: Picture | np.ndarray, suffix: str, *, shape: Sequence[int] | None = None) -> str:
+    """The suffix to write these pixels under: `suffix` if its format can hold them, else '.png'.
+
+    `shape` is the shape of what will be written, where it is not that of the pixels (an enlargement).
+    """
     pixels = picture_or_pixels.pixels if isinstance(picture_or_pixels, Picture) else picture_or_pixels
-    fits = _misfit(pixels, _FORMATS.get(suffix.lower(), "")) is None
-    return suffix if fits and suffix.lower() in _FORMATS else ".png"
+    format_ = _FORMATS.get(suffix.lower())
+    fits = format_ and _misfit(shape or pixels.shape, pixels.dtype, format_) is None
+    return suffix if fits else ".png"
 
 
 # === Reading ===
@@ -332,10 +356,13 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 # === Writing ===
 
 
-def _misfit(pixels: np.ndarray, format_: str) -> str | None:
-    if pixels.ndim == 3 and pixels.shape[2] == 4 and format_ not in _WITH_ALPHA:
+def _misfit(shape: Sequence[int], dtype: Any, format_: str) -> str | None:
+    if len(shape) == 3 and shape[2] == 4 and format_ not in _WITH_ALPHA:
         return "transparency"
-    return "16 bit" if pixels.dtype == np.uint16 and format_ not in _WITH_16_BIT else None
+    if dtype == np.uint16 and format_ not in _WITH_16_BIT:
+        return "16 bit"
+    limit = _LARGEST_SIDE.get(format_, 2**31 - 1)
+    return f"more than {limit} pixels on a side" if max(shape[:2]) > limit else None
 
 
 def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str, file: BinaryIO) -> None:
@@ -345,10 +372,8 @@ def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str,
     shape_fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
     if not (shape_fits and pixels.size and pixels.dtype in (np.uint8, np.uint16)):
         raise ImageError(f"{name}: {pixels.dtype} pixels of shape {pixels.shape} are not an image")
-    if misfit := _misfit(pixels, format_):
+    if misfit := _misfit(pixels.shape, pixels.dtype, format_):
         raise ImageError(f"{name}: {format_} cannot hold {misfit}; write .png instead")
-    if max(pixels.shape[:2]) > (limit := _LARGEST_SIDE.get(format_, 2**31 - 1)):
-        raise ImageError(f"{name}: {format_} cannot hold more than {limit} pixels on a side")
 
     if like and like.grey and pixels.ndim == 3 and format_ != "WEBP":
         pixels = _to_grey(pixels)
