@@ -18,7 +18,7 @@ from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.recipe import RecipeError, load_recipe
-from vaekit.training import blend, restore, train
+from vaekit.training import blend, build, restore, train
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +284,12 @@ def test_export_of_what_is_no_run_is_told(vaekit_here, tmp_path):
     done = vaekit_here("export", tmp_path, "mine")
     assert done.returncode == 2
     assert "recipe.json" in done.stderr
+
+
+def test_the_precision_of_a_recipe_is_its_models_alone(recipe):
+    before = keras.config.dtype_policy()
+    model = build(load_recipe(recipe, ["train.precision=mixed_bfloat16"]), TASK)
+    assert keras.config.dtype_policy() is before
+    layers = list(model._flatten_layers(include_self=False))
+    assert {layer.dtype_policy.name for layer in layers if layer.weights} <= {"mixed_bfloat16", "float32"}
+    assert any(layer.dtype_policy.name == "mixed_bfloat16" for layer in layers)

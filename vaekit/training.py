@@ -85,11 +85,14 @@ def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, ste
 def build(recipe: Recipe, task: Task) -> keras.Model:
     """The recipe's model, compiled, at step 0; weights and noise follow from the recipe's seed."""
     keras.utils.set_random_seed(recipe.train.seed)
+    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.train.precision)
     try:
         model = task.model(**recipe.model)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"model: {error}") from None
+    finally:  # layers have taken it over; what else the process builds is not ours
+        keras.config.set_dtype_policy(before)
     steps = recipe.train.epochs * recipe.train.steps_per_epoch
     try:
         optimizers = {player: _optimizer(o, steps) for player, o in recipe.optimizers.items()}

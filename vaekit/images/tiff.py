@@ -170,9 +170,11 @@ def _check(tags: TagFile, page: _Page) -> None:
 
 def _check_parts(tags: TagFile, page: _Page) -> None:
     """The strips or tiles: as many as the size needs, inside of the file, and no fewer bytes than they can do with."""
-    separate = tags.numbers(page.entries.get(_PLANES), (1,))[0] == 2
+    separate = tags.numbers(page.entries.get(_PLANES), (1,))[0] == 2 and page.samples > 1
     planes, samples = (page.samples, 1) if separate else (1, page.samples)
     if tiled := _TILES in page.entries:
+        if separate:
+            raise ImageError("a TIFF of tiles in separate planes is not supported")
         width, height = (tags.numbers(page.entries.get(tag), (0,))[0] for tag in (_TILE_WIDTH, _TILE_HEIGHT))
         if not (width and height) or max(width, height) > 1 << 16:
             raise damaged("its tiles have no size")
