@@ -92,13 +92,14 @@ def _open(
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
+        # A face alone is RGB and small enough for every format.
+        paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
         found = find(picture.pixels)
         if paste:
             turned, like = editor.pasted(picture.pixels, found, turn), picture
         else:
             turned, like = editor(picture.pixels, found, turn), None
-        paths = targets.paths(item, images.output_suffix(turned, targets.suffix(item)))
-        images.write(paths[0], turned, like=like, overwrite=targets.overwrite)
+        targets.write(paths[0], turned, like=like)
         return paths, picture.notes
 
     return edit

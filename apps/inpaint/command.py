@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 def inpaint(
     inputs: options.Inputs,
-    mask: Annotated[Path, typer.Option("--mask", "-m", help="White is the hole. One file for all, or a folder.")],
+    mask: Annotated[
+        Path,
+        typer.Option("--mask", "-m", parser=options.path, help="White is the hole. One file for all, or a folder."),
+    ],
     output: options.Output = None,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -66,10 +69,9 @@ def inpaint(
       vaekit inpaint group.jpg --mask scratches.png --faces
     """
     from vaekit import batch
-    from vaekit.errors import UserError
+    from vaekit.inputs import check_readable
 
-    if not mask.exists():
-        raise UserError(f"{mask}: no such mask")
+    check_readable(mask, "mask")
     todo, targets = batch.plan(
         inputs,
         "inpaint",
@@ -120,16 +122,16 @@ def _open(
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = holes(item, picture.pixels.shape[:2])
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
+        paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         # A first repair shows the faces that the holes hide.
         found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
-        for number, path in enumerate(paths):
+        for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
-                images.copy(item.path, path, overwrite=targets.overwrite)
+                targets.copy(item, path)
                 continue
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
-            images.write(path, repaired, like=picture, overwrite=targets.overwrite)
+            targets.write(path, repaired, like=picture)
         notes = picture.notes if hole.any() else (*picture.notes, "the mask is empty: copied")
         return paths, notes
 
@@ -173,12 +175,12 @@ class Holes:
         import cv2
         import numpy as np
 
-        from vaekit import batch
         from vaekit.images import ImageError
+        from vaekit.inputs import find_partner
 
         hole, path = self.only, self.mask
         if hole is None:
-            path = batch.find_partner(item, self.mask, "_mask")
+            path = find_partner(item, self.mask, "_mask")
             hole = self.read(path)
         if hole.shape != shape:
             if not self.resize:
