@@ -39,14 +39,14 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be written to: permission denied")
 
 
-def check_file(path: Path, *, overwrite: bool, inputs: Iterable[Path] = (), suffixes: Sequence[str] = ()) -> None:
+def check_file(path: Path, *, overwrite: bool, inputs: Iterable[Path] = (), more: Sequence[str] = ()) -> None:
     """Check before any work that a picture can be written to a path, and make its folder.
 
     Args:
         path: the file.
         overwrite: whether a file that is there is replaced.
         inputs: files that must not be replaced.
-        suffixes: what can be written, where that is not an image.
+        more: suffixes that can be written beside those of pictures.
 
     Raises:
         UserError: it is there already, is an input, is a folder, its suffix is of no format that is written, its
@@ -54,10 +54,7 @@ def check_file(path: Path, *, overwrite: bool, inputs: Iterable[Path] = (), suff
     """
     if str(path) == PIPE:
         raise UserError("-o -: this command writes a file, not standard output")
-    if suffixes:
-        if path.suffix.lower() not in suffixes:
-            raise UserError(f"{path}: expected a name that ends in {', '.join(suffixes)}")
-    else:
+    if path.suffix.lower() not in more:
         _check_suffix(path)
     _check_name(path)
     status = look(path)
@@ -72,11 +69,11 @@ def check_file(path: Path, *, overwrite: bool, inputs: Iterable[Path] = (), suff
     _make(path.parent)
 
 
-def _check_suffix(path: Path) -> None:
+def _check_suffix(path: Path, hint: str = "") -> None:
     try:
         images.check_output(path, ONE_PIXEL)
     except ImageError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{error}{hint}") from None
 
 
 def _check_name(path: Path) -> None:
@@ -310,11 +307,7 @@ def _file_or_folder(output: str | os.PathLike[str] | None, count: int, alone: bo
         raise UserError(f"{path}: {hint}, and there are {count} inputs or a folder of them")
     if status is not None and not path.is_file():
         raise UserError(f"{path}: not a regular file")
-    try:
-        images.check_output(path, ONE_PIXEL)
-    except ImageError as error:
-        hint = "" if status is not None else f"; {path}{os.sep} is a folder"
-        raise UserError(f"{error}{hint}") from None
+    _check_suffix(path, "" if status is not None else f"; {path}{os.sep} is a folder")
     check_folder(path.parent)
     return path, True
 

@@ -106,9 +106,13 @@ def _open(
 
 
 def transfer(
-    identity: Annotated[Path, typer.Argument(help="A photo of who is to be shown.", show_default=False)],
-    attributes: Annotated[Path, typer.Argument(help="A photo of how: pose, light, expression.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.", show_default=False)],
+    identity: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of who is to be shown.", show_default=False)
+    ],
+    attributes: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of how: pose, light, expression.", show_default=False)
+    ],
+    output: options.OneFile,
     face_model: options.FaceModel = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
@@ -122,7 +126,9 @@ def transfer(
     """
     from vaekit import images
     from vaekit.apps.frontalize.editor import Editor
+    from vaekit.outputs import check_file
 
+    check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime.value)
     find = finding("largest", face_model, aligned)
     who, how = (images.read(path, max_pixels=max_pixels).pixels for path in (identity, attributes))
