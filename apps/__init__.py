@@ -7,7 +7,9 @@ from vaekit.models import FAMILY
 
 NAMES = ("inpaint", "superres", "edit", "frontalize")
 """Apps that edit images: verbs of the command line."""
-TASKS = (*NAMES, "embed", "recognise", "upscale")
+BUNDLED = (*NAMES, "damage")
+"""Apps whose trained models are bundles."""
+TASKS = (*BUNDLED, "embed", "recognise", "upscale")
 """What can be trained, beside the family."""
 
 
@@ -24,19 +26,19 @@ def implied(name: str) -> list[str]:
 
 def exportable(name: str):
     """What turns an app's trained model and its card into a vaekit.export.Exportable."""
-    _check(name, NAMES)
+    _check(name, BUNDLED)
     return importlib.import_module(f"vaekit.apps.{name}.exporting").exportable
 
 
 def editor(name: str):
     """An app's class of editors."""
-    _check(name, NAMES)
+    _check(name, BUNDLED)
     return importlib.import_module(f"vaekit.apps.{name}.editor").Editor
 
 
 def serving(name: str):
     """What an app does with a request to a server: a module with `inputs` and `answer`."""
-    _check(name, NAMES)
+    _check(name, BUNDLED)
     return importlib.import_module(f"vaekit.apps.{name}.serving")
 
 

@@ -25,6 +25,7 @@ from vaekit.apps import exportable
 from vaekit.apps.inpaint.training import Inpainter
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.face_ipgan import FaceIPGAN
+from vaekit.models.segmenter import Segmenter
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import export
 keras.utils.set_random_seed(3)
@@ -38,12 +39,14 @@ models = {
         (32, 32, 3), attribute_dim=4, identity_dim=6, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4, 8),
         decoder_widths=(8, 8),
     ),
+    "damage": Segmenter(widths=(8, 8)),
 }
 networks = {
     "inpaint": lambda model: [model.generator],
     "superres": lambda model: [model.generator, model.upscaler],
     "edit": lambda model: [model.encoder, model.generator],
     "frontalize": lambda model: [model.encoder, model.generator, model.straightener, model.turner],
+    "damage": lambda model: [model.segmenter],
 }
 # Untrained they would answer with the classical method, whatever z is.
 rng = np.random.default_rng(0)
@@ -74,7 +77,7 @@ def bundles(tmp_path_factory, worker_id) -> Path:
                         [sys.executable, "-c", MAKE_BUNDLE, str(partial), *names],
                         env=environment, stdout=log, stderr=log,
                     )
-                    for names in (("inpaint", "frontalize"), ("superres", "edit"))
+                    for names in (("inpaint", "frontalize"), ("superres", "edit", "damage"))
                 ]  # fmt: skip
                 assert [make.wait() for make in makes] == [0, 0], log.name
             partial.rename(folder)

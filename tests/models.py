@@ -24,6 +24,7 @@ from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.recogniser import Recogniser
+from vaekit.models.segmenter import Segmenter
 from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
 from vaekit.models.siamese import Siamese
 from vaekit.models.srgan import SRGAN
@@ -162,6 +163,12 @@ TABLE = [
         "recogniser",
         lambda shape: Recogniser(3, channels=shape[2], widths=(4, 8)),
         extras={"label": _attributes},
+    ),
+    Row(
+        "segmenter",
+        lambda shape: Segmenter(shape[2], widths=(8, 8)),
+        shapes=((16, 24, 1), (16, 16, 3)),
+        extras={"mask": _mask},
     ),
     Row(
         "embedder",

@@ -29,7 +29,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "saved_models"
-APPS = ("inpaint", "superres", "edit", "frontalize")
+APPS = ("inpaint", "superres", "edit", "frontalize", "damage")
 DOCS = (ROOT / "docs" / "serving.md").read_text("utf-8")
 
 

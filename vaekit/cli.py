@@ -14,7 +14,7 @@ from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
 from vaekit.apps.edit.fitting import fit
 from vaekit.apps.family.command import morph, reconstruct, sample
 from vaekit.apps.frontalize.command import transfer
-from vaekit.errors import UserError
+from vaekit.errors import UserError, missing_package
 from vaekit.serving.command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -180,6 +180,10 @@ def main() -> None:
         if any(not each or re.fullmatch(r"--[a-z-]+=", each) for each in arguments):
             raise UserError("an empty argument: a variable that is not set, perhaps")
         app(prog_name="vaekit")
+    except ModuleNotFoundError as error:
+        if (missing := missing_package(error)) is None:
+            raise
+        _end(str(missing), missing.exit_status, arguments)
     except UserError as error:
         _end(str(error), error.exit_status, arguments)
     except OSError as error:

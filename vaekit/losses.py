@@ -73,6 +73,22 @@ def mean_absolute_error(a, b):
     return ops.mean(ops.abs(_examples(a) - _examples(b)))
 
 
+def soft_dice_loss(mask, probability, smooth=1.0):
+    """1 - (2 sum(p m) + smooth) / (sum(p^2) + sum(m^2) + smooth), mean over the batch.
+
+    Milletari et al. 2016 (V-Net), eq. 3, with `smooth` for examples that have nothing to be found: what is found in
+    them costs the more the smaller it is.
+
+    Args:
+        mask: [N, ...] targets in 0..1.
+        probability: [N, ...] in 0..1.
+        smooth: above 0, in pixels.
+    """
+    mask, probability = _examples(mask), _examples(probability)
+    both = 2.0 * ops.sum(mask * probability, axis=1) + smooth
+    return ops.mean(1.0 - both / (ops.sum(mask**2, axis=1) + ops.sum(probability**2, axis=1) + smooth))
+
+
 # --- Games ---
 
 

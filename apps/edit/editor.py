@@ -8,6 +8,7 @@ import numpy as np
 from vaekit import faces, images
 from vaekit.bundle import find
 from vaekit.errors import UserError
+from vaekit.grey import keep_grey
 from vaekit.latent import Direction, DirectionError
 from vaekit.runtime import Network, RuntimeName, open_network
 
@@ -67,12 +68,13 @@ class Editor:
         wanted, step = self.check(values, directions)
         if not wanted.any() and not step.any():
             return image.copy()
+        edited = image
         for face in [faces.whole(image)] if found is None else found:
             matrix = faces.alignment(face, self.side)
-            crop = faces.align(image, matrix, self.side)[..., :3]
-            edited = self.network(image=crop[None], change=self._change(crop, wanted)[None], direction=step[None])[0]
-            image = faces.paste(image, edited - crop, matrix, faces.oval(self.side))
-        return image
+            crop = faces.align(edited, matrix, self.side)[..., :3]
+            drawn = self.network(image=crop[None], change=self._change(crop, wanted)[None], direction=step[None])[0]
+            edited = faces.paste(edited, drawn - crop, matrix, faces.oval(self.side))
+        return keep_grey(edited, image)
 
     def encode(self, image: np.ndarray, face: faces.Face | None = None) -> tuple[np.ndarray, np.ndarray]:
         """A face's code [h, w, C] and how sure the network is of each of its attributes, [K] in 0..1."""

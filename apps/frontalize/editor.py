@@ -6,6 +6,7 @@ import numpy as np
 
 from vaekit import faces, images
 from vaekit.bundle import find
+from vaekit.grey import keep_grey
 from vaekit.runtime import Network, RuntimeName, open_network
 
 
@@ -42,7 +43,8 @@ class Editor:
     def pasted(self, image: np.ndarray, face: faces.Face | None = None, turn: float = 1.0) -> np.ndarray:
         """The photo with its face turned to the front; shape and type are the image's."""
         crop = self._crop(image, face)
-        return faces.overlay(image, self._draw(crop, crop, crop, 0.0, turn), self._matrix(image, face))
+        turned = faces.overlay(image, self._draw(crop, crop, crop, 0.0, turn), self._matrix(image, face))
+        return keep_grey(turned, image)
 
     def transfer(
         self,
@@ -58,7 +60,8 @@ class Editor:
             [side, side, 3], of the first image's type.
         """
         how = self._crop(shown, shown_face)
-        return _scaled(self._draw(self._crop(image, face), how, how, 0.0, turn), image.dtype)
+        drawn = _scaled(self._draw(self._crop(image, face), how, how, 0.0, turn), image.dtype)
+        return keep_grey(drawn, image, shown)
 
     def morph(
         self,
@@ -70,7 +73,8 @@ class Editor:
     ) -> list[np.ndarray]:
         """The person of the first image, from how it shows them (share 0) to how the second does (share 1)."""
         start, end = self._crop(first, first_face), self._crop(second, second_face)
-        return [_scaled(self._draw(start, start, end, share, 0.0), first.dtype) for share in shares]
+        drawn = [_scaled(self._draw(start, start, end, share, 0.0), first.dtype) for share in shares]
+        return [keep_grey(picture, first, second) for picture in drawn]
 
     def _matrix(self, image: np.ndarray, face: faces.Face | None) -> np.ndarray:
         return faces.alignment(face or faces.whole(image, faces.TEMPLATE_N), self.side, faces.TEMPLATE_N)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +23,12 @@ def inpaint(
     inputs: options.Inputs,
     mask: Annotated[
         Path,
-        typer.Option("--mask", "-m", parser=options.path, help="White is the hole. One file for all, or a folder."),
+        typer.Option(
+            "--mask",
+            "-m",
+            parser=options.path,
+            help="White is the hole. One file for all, a folder, or auto: find the damage of old photos.",
+        ),
     ],
     output: options.Output = None,
     overwrite: options.Overwrite = False,
@@ -30,6 +36,23 @@ def inpaint(
     recursive: options.Recursive = False,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is the hole.")] = False,
     resize_mask: Annotated[bool, typer.Option("--resize-mask", help="Fit a mask of another size (nearest).")] = False,
+    mask_threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="With --mask auto, how likely a pixel has to be damaged. [default: 0.5]",
+            show_default=False,
+        ),
+    ] = None,
+    save_mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-mask",
+            parser=options.path,
+            help="Write what is repaired as a mask: a file for one input, or a folder.",
+        ),
+    ] = None,
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
         float,
@@ -67,22 +90,43 @@ def inpaint(
       vaekit inpaint face.png --mask eyes.png --samples 4 --seed 1
 
       vaekit inpaint group.jpg --mask scratches.png --faces
+
+      vaekit inpaint old.jpg --mask auto --save-mask found.png
     """
     from vaekit import batch
+    from vaekit.errors import UserError
     from vaekit.inputs import check_readable
 
-    check_readable(mask, "mask")
+    auto = mask == AUTO
+    if auto and (invert_mask or resize_mask):
+        raise UserError("--invert-mask and --resize-mask are for masks in files, not for --mask auto")
+    if not auto and mask_threshold is not None:
+        raise UserError("--mask-threshold goes with --mask auto")
+    if not auto:
+        check_readable(mask, "mask")
     todo, targets = batch.plan(
         inputs,
         "inpaint",
         output,
         recursive=recursive,
-        leave_out=mask,
+        leave_out=None if auto else mask,
         samples=samples,
         overwrite=overwrite,
         skip_existing=skip_existing,
     )
-    holes = Holes(mask, invert=invert_mask, resize=resize_mask, dilate=dilate, max_pixels=max_pixels)
+    saved = None
+    if save_mask:
+        again = overwrite or skip_existing  # a mask may be there of an edit that was interrupted
+        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again)
+    holes = Holes(
+        mask,
+        invert=invert_mask,
+        resize=resize_mask,
+        dilate=dilate,
+        max_pixels=max_pixels,
+        threshold=mask_threshold,
+        save=saved,
+    )
     opener = functools.partial(
         _open,
         targets=targets,
@@ -115,14 +159,15 @@ def _open(
     from vaekit import faces, images
     from vaekit.apps.inpaint.editor import Editor
 
-    holes.read_only()
+    holes.open(threads, runtime)
     editor = Editor(bundle, runtime=runtime, threads=threads)
     finder = faces.open_finder(face_model, threads) if in_faces else None
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
-        hole = holes(item, picture.pixels.shape[:2])
+        hole = holes(item, picture.pixels)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
+        holes.keep(item, hole, paths)
         # A first repair shows the faces that the holes hide.
         found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
         for number, path in targets.missing(paths):
@@ -132,33 +177,53 @@ def _open(
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
             targets.write(path, repaired, like=picture)
-        notes = picture.notes if hole.any() else (*picture.notes, "the mask is empty: copied")
+        notes = picture.notes if hole.any() else (*picture.notes, holes.none)
         return paths, notes
 
     return edit
 
 
+AUTO = Path("auto")
+"""Instead of a mask: find one."""
+
+
 @dataclass
 class Holes:
-    """Masks as the command line has them: one file for all pictures, or a folder with one for each."""
+    """Masks as the command line has them: one file for all pictures, a folder with one for each, or AUTO."""
 
     mask: Path
     invert: bool
     resize: bool
     dilate: int
     max_pixels: int
+    threshold: float | None
+    save: batch.Outputs | None
+    """Where masks are written."""
 
     only: np.ndarray | None = None
     """The one for all, once it is read."""
+    find: Callable[..., np.ndarray] | None = None
+    """What finds the damage, with AUTO."""
 
-    def read_only(self) -> None:
-        """Read the one for all, if it is one: once, and before a picture is touched.
+    def open(self, threads: int, runtime: RuntimeName) -> None:
+        """Read the one for all, if it is one, or open what finds them: once, and before a picture is touched.
 
         Raises:
-            ImageError: it is no image.
+            ImageError: the mask is no image.
+            BundleError: the bundle `damage` is missing or damaged.
         """
-        if not self.mask.is_dir():
+        if self.mask == AUTO:
+            from vaekit.apps.damage.editor import THRESHOLD, Editor
+
+            threshold = THRESHOLD if self.threshold is None else self.threshold
+            self.find = functools.partial(Editor(runtime=runtime, threads=threads), threshold=threshold)
+        elif not self.mask.is_dir():
             self.only = self.read(self.mask)
+
+    @property
+    def none(self) -> str:
+        """What a user is told of an empty mask."""
+        return "no damage found: copied" if self.find else "the mask is empty: copied"
 
     def read(self, path: Path) -> np.ndarray:
         """A mask file, [H, W] bool."""
@@ -166,8 +231,8 @@ class Holes:
 
         return images.read_mask(path, invert=self.invert, max_pixels=self.max_pixels)
 
-    def __call__(self, item: batch.Input, shape: tuple[int, int]) -> np.ndarray:
-        """What of a picture of this shape is a hole, [H, W] bool.
+    def __call__(self, item: batch.Input, pixels: np.ndarray) -> np.ndarray:
+        """What of a picture is a hole, [H, W] bool.
 
         Raises:
             ImageError: there is no mask for it, of another size, or one of the whole picture.
@@ -178,8 +243,11 @@ class Holes:
         from vaekit.images import ImageError
         from vaekit.inputs import find_partner
 
+        shape = pixels.shape[:2]
         hole, path = self.only, self.mask
-        if hole is None:
+        if self.find:
+            hole = self.find(pixels)
+        elif hole is None:
             path = find_partner(item, self.mask, "_mask")
             hole = self.read(path)
         if hole.shape != shape:
@@ -195,3 +263,20 @@ class Holes:
         if hole.all():
             raise ImageError(f"{item.path}: the mask covers the whole picture: nothing is left to repair it from")
         return hole
+
+    def keep(self, item: batch.Input, hole: np.ndarray, paths: list[Path]) -> None:
+        """Write the mask, where that is asked for.
+
+        Raises:
+            ImageError: it cannot be written, or an edit goes to the same file.
+        """
+        import numpy as np
+
+        from vaekit import images
+
+        if not self.save:
+            return
+        (file,) = self.save.paths(item, hole.shape, suffix=".png")
+        if file in paths:
+            raise images.ImageError(f"{item.path}: mask and repaired picture cannot both be {file}")
+        images.write(file, 255 * hole.astype(np.uint8), overwrite=self.save.overwrite)

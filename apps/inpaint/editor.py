@@ -8,6 +8,7 @@ import numpy as np
 
 from vaekit import faces, images
 from vaekit.bundle import find
+from vaekit.grey import keep_grey
 from vaekit.resample import from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
 
@@ -86,7 +87,7 @@ class Editor:
             inside = hole & window.owns
             scaled = np.rint(np.clip(fill, 0.0, 1.0) * np.iinfo(image.dtype).max).astype(image.dtype)
             result[window.rows, window.columns][inside] = scaled[inside]
-        return result
+        return keep_grey(result, image)
 
     def _fill(self, patch: np.ndarray, hole: np.ndarray, z: np.ndarray, iterations: int) -> np.ndarray:
         """Fill a patch [H, W, 3] in 0..1, from the coarsest scale at which it is one tile to its own."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from vaekit import images
 from vaekit.bundle import find
+from vaekit.grey import keep_grey
 from vaekit.resample import bicubic, from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
 
@@ -65,6 +66,7 @@ class Editor:
         for tile in tiles(height, width):
             enlarged = self._enlarge(image[tile.seen] / most, factor, detail, z)
             result[tile.target(factor)] = np.rint(most * enlarged[tile.kept(factor)].clip(0.0, 1.0))
+        keep_grey(result, image)
         if factor == scale:
             return result
         size = (round(scale * width), round(scale * height))

@@ -1,0 +1,1 @@
+"""Find the damage of old photos: the mask that `vaekit inpaint --mask auto` repairs."""

@@ -1,0 +1,96 @@
+"""Find the damage of a photo of any size: scratches, dust, creases, stains and what is torn off, tile by tile."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from vaekit import images
+from vaekit.bundle import find
+from vaekit.runtime import Network, RuntimeName, open_network
+
+TILE = 512
+"""Side of what one call of the network answers for, in pixels."""
+RIM = 64
+"""Pixels round a tile that the network sees too."""
+STRIDE = 16
+"""The network takes sides that this divides."""
+SMALL = 1024
+"""Longest side of pictures that are searched as they are; larger ones also at half the size, a quarter, ..."""
+THRESHOLD = 0.5
+"""How likely a pixel has to be damaged."""
+
+
+class Editor:
+    """A loaded `damage` bundle: editor(image) -> mask.
+
+    Args:
+        bundle: name or path.
+        runtime: "onnx" or "tensorflow".
+        threads: threads of one network call, 0 for all cores.
+    """
+
+    def __init__(self, bundle: str = "damage", runtime: RuntimeName = "onnx", threads: int = 0):
+        self.network: Network = open_network(find(bundle, app="damage"), runtime, threads)
+
+    def __call__(self, image: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
+        """Find what is damaged.
+
+        Args:
+            image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size. What is transparent is not searched.
+            threshold: how likely a pixel has to be damaged, from 0 to 1.
+
+        Returns:
+            [H, W] bool, True where it is damaged: the mask that `inpaint` takes.
+
+        Raises:
+            ValueError: shape, type or threshold do not fit.
+
+        Example:
+            mask = vaekit.load("damage")(image)
+            repaired = vaekit.load("inpaint")(image, mask)
+        """
+        images.check(image)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"expected a threshold in 0..1, not {threshold}")
+        mask = self._search(image[..., :3], threshold)
+        if image.shape[2] == 4:
+            mask &= image[..., 3] > 0
+        return mask
+
+    def _search(self, image: np.ndarray, threshold: float) -> np.ndarray:
+        """At the picture's size and at smaller ones: a network knows damage of up to some width."""
+        height, width = image.shape[:2]
+        most = np.float32(np.iinfo(image.dtype).max)
+        mask = np.empty((height, width), bool)
+        for rows, columns in tiles(height, width):
+            seen = [
+                np.arange(part.start - RIM, part.stop + RIM + -(part.stop - part.start) % STRIDE)
+                for part in (rows, columns)
+            ]
+            # Beyond the border, and up to what the stride divides, the picture is mirrored.
+            patch = image[np.ix_(_mirrored(seen[0], height), _mirrored(seen[1], width))] / most
+            likely = self.network(image=patch[None])[0, RIM:-RIM, RIM:-RIM, 0]
+            mask[rows, columns] = likely[: rows.stop - rows.start, : columns.stop - columns.start] >= threshold
+        if max(height, width) > SMALL:
+            half = cv2.resize(image, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+            wide = self._search(half, threshold).astype(np.uint8)
+            mask |= cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
+        return mask
+
+
+def tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the tiles that cover a picture without overlap."""
+    for y in range(0, height, TILE):
+        for x in range(0, width, TILE):
+            yield slice(y, min(y + TILE, height)), slice(x, min(x + TILE, width))
+
+
+def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
+    """Where to read places that may lie beyond a border.
+
+    >>> _mirrored(np.arange(-2, 5), 3).tolist()
+    [1, 0, 0, 1, 2, 2, 1]
+    """
+    turned = places % (2 * length)
+    return np.minimum(turned, 2 * length - 1 - turned)
