@@ -760,7 +760,6 @@ def test_output_suffix_of_an_enlargement():
     assert images.output_suffix(RGB, ".webp", shape=(64, 16383, 3)) == ".webp"
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
 def test_the_declared_size_is_known_without_decoding(tmp_path, suffix, monkeypatch):
     path = tmp_path / f"photo{suffix}"
@@ -772,7 +771,8 @@ def test_the_declared_size_is_known_without_decoding(tmp_path, suffix, monkeypat
 def test_the_size_of_no_image_is_refused():
     with pytest.raises(images.ImageError, match="image_bytes: not an image"):
         images.size(b"no image, but text", name="image_bytes")
-=======
+
+
 # === Layouts of TIFF ===
 
 
@@ -1241,4 +1241,3 @@ assert "tensorflow" not in sys.modules
         paths[-1].write_bytes(make())
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
->>>>>>> images

@@ -231,8 +231,11 @@ def test_no_handler_in_python_can_come_too_late_when_a_process_is_ended():
     assert list(workers.processes(Ends(), range(4), 2)) == [signal.SIG_DFL] * 4
 
 
-def test_one_job_needs_no_other_process():
-    assert list(workers.processes(Squares(), [1, 2], 1)) == [(1, 1, os.getpid()), (2, 4, os.getpid())]
+def test_a_lone_task_needs_no_other_process_and_several_do_whatever_the_jobs():
+    """What ends a process must not end the command."""
+    assert list(workers.processes(Squares(), [2], None)) == [(2, 4, os.getpid())]
+    *_, (one, two) = zip(*sorted(workers.processes(Squares(), [1, 2], 1)), strict=True)
+    assert one == two != os.getpid()
 
 
 def test_ray_writes_what_processes_write(folder, vaekit):

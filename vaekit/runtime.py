@@ -11,6 +11,8 @@ from vaekit.errors import MissingPackageError
 from vaekit.workers import cores
 
 RuntimeName = Literal["onnx", "tensorflow"]
+EXTERNAL = b"location"
+"""The key that every tensor of an ONNX file has that is kept in another file."""
 LEAST = 16
 """A side of a picture, in pixels, that every network takes."""
 
@@ -56,10 +58,15 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
         threads: for ONNX Runtime, within one call; 0 takes all cores.
 
     Raises:
-        BundleError: a file is missing or damaged, or the runtime refuses it.
+        BundleError: a file is missing or damaged, the runtime refuses it, a SavedModel that did not come with vaekit
+            holds ops that can do more than compute, or an ONNX graph keeps weights in other files.
     """
     if runtime == "tensorflow":
         bundle.check()
+        if not bundle.shipped:
+            from vaekit.saved_model import check_ops
+
+            check_ops(bundle.path)
         return _TensorFlow(bundle)
     bundle.check(ONNX)
     return _Onnx(bundle, threads)
@@ -74,8 +81,11 @@ class _Onnx:
         options.intra_op_num_threads = threads or cores()
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # planning for one size takes half as much memory again, and no less time
+        data = bundle.onnx.read_bytes()
+        if EXTERNAL in data:
+            raise BundleError(f"{bundle.onnx}: keeps weights in other files, which no checksum covers")
         try:
-            self.session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class
             raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
         self.file = bundle.onnx

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STEPS = 5
 """Columns of a strip or a sheet."""
+DRAWN = (1, 1, 3)
+"""A strip or a sheet is RGB and small enough for every format."""
 
 
 def edit(
@@ -139,21 +141,21 @@ def _open(
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
-        suffix = targets.suffix(item) if not drawing or targets.file else ".png"
-        suffix = suffix if drawing else images.output_suffix(picture, suffix)
-        if unchanged and suffix == item.path.suffix:
-            paths = targets.paths(item, suffix)
-            images.copy(item.path, paths[0], overwrite=targets.overwrite)
+        if drawing:
+            paths = targets.paths(item, DRAWN, suffix=targets.suffix(item) if targets.file else ".png")
+        else:
+            paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
+        if unchanged and paths[0].suffix == item.path.suffix:
+            targets.copy(item, paths[0])
             return paths, (*picture.notes, "nothing changes: copied")
         found = find(picture.pixels)
-        paths = targets.paths(item, suffix)
         if drawing == "sheet":
             edited, like = editor.sheet(picture.pixels, found[0], strengths), None
         elif drawing == "strip":
             edited, like = editor.strip(picture.pixels, found[0], values, strengths, directions=directions), None
         else:
             edited, like = editor(picture.pixels, values, found, directions=directions), picture
-        images.write(paths[0], edited, like=like, overwrite=targets.overwrite)
+        targets.write(paths[0], edited, like=like)
         return paths, picture.notes
 
     return edit

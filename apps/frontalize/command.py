@@ -92,22 +92,27 @@ def _open(
 
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
+        # A face alone is RGB and small enough for every format.
+        paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
         found = find(picture.pixels)
         if paste:
             turned, like = editor.pasted(picture.pixels, found, turn), picture
         else:
             turned, like = editor(picture.pixels, found, turn), None
-        paths = targets.paths(item, images.output_suffix(turned, targets.suffix(item)))
-        images.write(paths[0], turned, like=like, overwrite=targets.overwrite)
+        targets.write(paths[0], turned, like=like)
         return paths, picture.notes
 
     return edit
 
 
 def transfer(
-    identity: Annotated[Path, typer.Argument(help="A photo of who is to be shown.", show_default=False)],
-    attributes: Annotated[Path, typer.Argument(help="A photo of how: pose, light, expression.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.", show_default=False)],
+    identity: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of who is to be shown.", show_default=False)
+    ],
+    attributes: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of how: pose, light, expression.", show_default=False)
+    ],
+    output: options.OneFile,
     face_model: options.FaceModel = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
@@ -121,7 +126,9 @@ def transfer(
     """
     from vaekit import images
     from vaekit.apps.frontalize.editor import Editor
+    from vaekit.outputs import check_file
 
+    check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime.value)
     find = finding("largest", face_model, aligned)
     who, how = (images.read(path, max_pixels=max_pixels).pixels for path in (identity, attributes))

@@ -26,6 +26,7 @@ def inpaint(
         typer.Option(
             "--mask",
             "-m",
+            parser=options.path,
             help="White is the hole. One file for all, a folder, or auto: find the damage of old photos.",
         ),
     ],
@@ -46,7 +47,11 @@ def inpaint(
     ] = None,
     save_mask: Annotated[
         Path | None,
-        typer.Option("--save-mask", help="Write what is repaired as a mask: a file for one input, or a folder."),
+        typer.Option(
+            "--save-mask",
+            parser=options.path,
+            help="Write what is repaired as a mask: a file for one input, or a folder.",
+        ),
     ] = None,
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
@@ -90,14 +95,15 @@ def inpaint(
     """
     from vaekit import batch
     from vaekit.errors import UserError
+    from vaekit.inputs import check_readable
 
     auto = mask == AUTO
     if auto and (invert_mask or resize_mask):
         raise UserError("--invert-mask and --resize-mask are for masks in files, not for --mask auto")
     if not auto and mask_threshold is not None:
         raise UserError("--mask-threshold goes with --mask auto")
-    if not auto and not mask.exists():
-        raise UserError(f"{mask}: no such mask")
+    if not auto:
+        check_readable(mask, "mask")
     todo, targets = batch.plan(
         inputs,
         "inpaint",
@@ -160,17 +166,17 @@ def _open(
     def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = holes(item, picture.pixels)
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
+        paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
         # A first repair shows the faces that the holes hide.
         found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
-        for number, path in enumerate(paths):
+        for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
-                images.copy(item.path, path, overwrite=targets.overwrite)
+                targets.copy(item, path)
                 continue
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
-            images.write(path, repaired, like=picture, overwrite=targets.overwrite)
+            targets.write(path, repaired, like=picture)
         notes = picture.notes if hole.any() else (*picture.notes, holes.none)
         return paths, notes
 
@@ -234,15 +240,15 @@ class Holes:
         import cv2
         import numpy as np
 
-        from vaekit import batch
         from vaekit.images import ImageError
+        from vaekit.inputs import find_partner
 
         shape = pixels.shape[:2]
         hole, path = self.only, self.mask
         if self.find:
             hole = self.find(pixels)
         elif hole is None:
-            path = batch.find_partner(item, self.mask, "_mask")
+            path = find_partner(item, self.mask, "_mask")
             hole = self.read(path)
         if hole.shape != shape:
             if not self.resize:
@@ -270,7 +276,7 @@ class Holes:
 
         if not self.save:
             return
-        (file,) = self.save.paths(item, self.save.suffix(item) if self.save.file else ".png")
+        (file,) = self.save.paths(item, hole.shape, suffix=".png")
         if file in paths:
             raise images.ImageError(f"{item.path}: mask and repaired picture cannot both be {file}")
         images.write(file, 255 * hole.astype(np.uint8), overwrite=self.save.overwrite)

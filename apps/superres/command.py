@@ -102,11 +102,11 @@ def _open(
             raise images.ImageError(
                 f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
             )
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
-        for number, path in enumerate(paths):
+        paths = targets.paths(item, (height, width, *picture.pixels.shape[2:]), picture.pixels.dtype)
+        for number, path in targets.missing(paths):
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
-            images.write(path, enlarged, like=picture, overwrite=targets.overwrite)
+            targets.write(path, enlarged, like=picture)
         return paths, picture.notes
 
     return edit

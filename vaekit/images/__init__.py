@@ -9,11 +9,7 @@ line that says why. Nothing global is changed: neither log levels nor limits nor
 
 from vaekit.images.masks import decode_mask, read_mask
 from vaekit.images.picture import DEFAULT_MAX_PIXELS, SUFFIXES, ImageError, Picture, check
-<<<<<<< HEAD
 from vaekit.images.reading import decode, read, size
-=======
-from vaekit.images.reading import decode, read
->>>>>>> images
 from vaekit.images.writing import check_output, copy, encode, output_suffix, write, write_animation
 
 __all__ = [
@@ -30,10 +26,7 @@ __all__ = [
     "output_suffix",
     "read",
     "read_mask",
-<<<<<<< HEAD
     "size",
-=======
->>>>>>> images
     "write",
     "write_animation",
 ]

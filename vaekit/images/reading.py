@@ -65,7 +65,6 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = DEFAULT_MAX_PI
     return _read(io.BytesIO(data), name, max_pixels)
 
 
-<<<<<<< HEAD
 def size(data: bytes, *, name: str = "image") -> tuple[int, int]:
     """Width and height that an image file held in memory declares, before its orientation; no pixel is decoded.
 
@@ -93,8 +92,6 @@ class _SizeFound(BaseException):
         self.width, self.height = width, height
 
 
-=======
->>>>>>> images
 def _read(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     try:
         read_format = _reader(file.read(16))
