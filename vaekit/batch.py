@@ -33,6 +33,7 @@ class Outcome:
     input: str
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    faces: tuple[dict, ...] = ()
     seconds: float = 0.0
     error: str | None = None
     skipped: bool = False
@@ -61,13 +62,16 @@ class Report:
             self.skipped.append(outcome.input)
             return
         entry = {"input": outcome.input, "outputs": list(outcome.outputs), "seconds": outcome.seconds}
-        self.done.append({**entry, "notes": list(outcome.notes)})
+        found = {"faces": list(outcome.faces)} if outcome.faces else {}
+        self.done.append({**entry, **found, "notes": list(outcome.notes)})
 
     def line(self) -> str:
         """One line for people."""
         outputs = [name for entry in self.done for name in entry["outputs"]]
         where = outputs[0] if len(outputs) == 1 else f"{len(outputs)} files"
         parts = [f"{len(self.done)} done ({where}) in {self.seconds:.1f} s"] if outputs else []
+        scores = [face["score"] for entry in self.done for face in entry.get("faces", ())]
+        parts += [_told(scores)] if scores else []
         parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += ["interrupted"] if self.interrupted else []
@@ -251,8 +255,18 @@ def plan(
     return inputs, Outputs(inputs, output, command, alone=alone, **options)
 
 
-Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
-"""Edits an input, writes its files, returns their paths and notes for the user."""
+def _told(scores: list[float]) -> str:
+    """How many faces were found and how sure: "2 faces (0.999, 0.987)"."""
+    listed = ", ".join(f"{score:.3f}" for score in scores)
+    if len(scores) > 4:
+        listed = f"{min(scores):.3f} to {max(scores):.3f}"
+    return f"{len(scores)} face{'s' if len(scores) > 1 else ''} ({listed})"
+
+
+Answer = tuple[Sequence[Path], Sequence[str], Sequence[dict]] | tuple[Sequence[Path], Sequence[str]]
+"""The files written for an input, notes for the user, and the faces found, as vaekit.faces.described has them."""
+Edit = Callable[[Input], Answer]
+"""Edits an input and writes its files."""
 
 
 def run(
@@ -327,7 +341,7 @@ class _Attempts:
         try:
             if self.targets.done(item):
                 raise DoneError
-            outputs, notes = edit(item)
+            outputs, notes, *rest = edit(item)
         except DoneError:
             return Outcome(str(item.path), skipped=True)
         except (ImageError, OSError, MemoryError) as error:
@@ -335,7 +349,8 @@ class _Attempts:
             message = reason if str(item.path) in reason else f"{item.path}: {reason}"
             return Outcome(str(item.path), error=message)
         seconds = round(time.monotonic() - began, 3)
-        return Outcome(str(item.path), tuple(str(path) for path in outputs), tuple(notes), seconds)
+        files, found = tuple(str(path) for path in outputs), tuple(rest[0]) if rest else ()
+        return Outcome(str(item.path), files, tuple(notes), found, seconds)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from vaekit.errors import UserError
-from vaekit.faces import Face, cut, distinct
+from vaekit.faces import Face, cut, distinct, installed
 
 SMALLEST = 20
 """Side of the smallest face that is looked for, in pixels."""
@@ -39,13 +39,15 @@ Network = Callable[[np.ndarray], list[np.ndarray]]
 class Mtcnn:
     """Finds faces of SMALLEST pixels and more, upright or slightly tilted.
 
+    Args:
+        least: the score from which on a face counts.
+
     Raises:
         UserError: the package is not installed, or damaged.
     """
 
-    least = 0.9
-
-    def __init__(self):
+    def __init__(self, least: float = 0.97):
+        self.least = least
         self._propose, self._refine, self._output = load()
 
     def __call__(self, image: np.ndarray) -> list[Face]:
@@ -140,7 +142,7 @@ _HIDDEN: dict[str, Sequence[tuple[tuple[int, ...], Pool]]] = {
 _HEADS = {"pnet": ((1, 1, 32), (4, 2)), "rnet": ((128,), (4, 2)), "onet": ((256,), (4, 10, 2))}
 """Input shape and output channels of the last layers; the last of them is a softmax."""
 _MISSING = (
-    "to find faces, mtcnn is needed: pip install 'vaekit[faces]'; or name a YuNet file with --face-model, "
+    "to find faces, mtcnn is needed: pip install mtcnn; or name a YuNet file with --face-model, "
     "or say --aligned if the picture is a crop of a face already"
 )
 
@@ -152,7 +154,7 @@ def load() -> list[Network]:
         UserError: the package with their weights is not installed, or damaged.
     """
     spec = importlib.util.find_spec("mtcnn")
-    if spec is None or not spec.submodule_search_locations or importlib.util.find_spec("lz4") is None:
+    if not installed() or spec is None or not spec.submodule_search_locations:
         raise UserError(_MISSING)
     folder = Path(spec.submodule_search_locations[0], "assets", "weights")
     return [_network(folder / f"{name}.lz4", name) for name in _HIDDEN]
@@ -216,7 +218,7 @@ def run(weights: list[np.ndarray], pools: Sequence[Pool], images: np.ndarray) ->
     Returns:
         Of each output, [N, channels, ...] float32.
     """
-    value = images.transpose(0, 3, 1, 2)
+    value = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # else every stack keeps the old order in memory
     hidden, rest = weights[: 3 * len(pools)], weights[3 * len(pools) :]
     for kernel, bias, slopes, pool in zip(hidden[::3], hidden[1::3], hidden[2::3], pools, strict=True):
         if kernel.ndim == 2:  # its rows count channels fastest, then rows, then columns
