@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaekit import console, workers
 from vaekit.errors import UserError
@@ -29,6 +29,8 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     skipped: bool = False
+    details: dict = field(default_factory=dict)
+    summary: str = ""
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Report:
     interrupted: bool = False
     seconds: float = 0.0
     error: str | None = None
+    summary: str = ""
+    """Of the last input that was done."""
 
     def add(self, outcome: Outcome) -> None:
         """Note an outcome, and tell on standard error what a user must hear of it at once."""
@@ -55,13 +59,15 @@ class Report:
             self.skipped.append(outcome.input)
             return
         entry = {"input": outcome.input, "outputs": list(outcome.outputs), "seconds": outcome.seconds}
-        self.done.append({**entry, "notes": list(outcome.notes)})
+        self.done.append({**entry, "notes": list(outcome.notes), **outcome.details})
+        self.summary = outcome.summary
 
     def line(self) -> str:
         """One line for people."""
         outputs = [name for entry in self.done for name in entry["outputs"]]
         where = outputs[0] if len(outputs) == 1 else f"{len(outputs)} files"
         parts = [f"{len(self.done)} done ({where}) in {self.seconds:.1f} s"] if outputs else []
+        parts += [self.summary] if self.summary and len(self.done) == 1 else []
         parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += ["interrupted"] if self.interrupted else []
@@ -70,7 +76,8 @@ class Report:
     def object(self) -> dict[str, Any]:
         """One object for machines; "error" is there only where something ended the command early."""
         told = asdict(self) | {"seconds": round(self.seconds, 3)}
-        return told if self.error is not None else {key: value for key, value in told.items() if key != "error"}
+        left_out = ("summary",) if self.error is not None else ("summary", "error")
+        return {key: value for key, value in told.items() if key not in left_out}
 
 
 def plan(
@@ -95,8 +102,20 @@ def plan(
     return targets.inputs, targets
 
 
-Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
-"""Edits an input, writes its files, returns their paths and notes for the user."""
+class Edited(NamedTuple):
+    """What an edit wrote and has to say."""
+
+    paths: Sequence[Path]
+    notes: Sequence[str] = ()
+    """For the user, on standard error."""
+    details: dict | None = None
+    """Further entries of the report in JSON."""
+    summary: str = ""
+    """For the summary line, where there is one input."""
+
+
+Edit = Callable[[Input], Edited]
+"""Edits an input and writes its files."""
 
 
 def run(
@@ -188,7 +207,7 @@ class _Attempts:
         try:
             if targets.done(item):
                 raise DoneError
-            outputs, notes = edit(item)
+            edited = edit(item)
             if targets.skip_existing and not targets.written:
                 raise DoneError
         except DoneError:
@@ -196,7 +215,14 @@ class _Attempts:
         except Exception as error:  # whatever a bad file makes a decoder or a network trip over is its failure alone
             return Outcome(str(item), error=_failure(item, error))
         seconds = round(time.monotonic() - began, 3)
-        return Outcome(str(item), tuple(map(str, outputs)), (*notes, *targets.notes), seconds)
+        return Outcome(
+            str(item),
+            tuple(map(str, edited.paths)),
+            (*edited.notes, *targets.notes),
+            seconds,
+            details=edited.details or {},
+            summary=edited.summary,
+        )
 
 
 def _failure(item: Input, error: Exception) -> str:

@@ -67,7 +67,8 @@ def fit(
             for item in todo:
                 try:
                     pixels = images.read(item.path, max_pixels=max_pixels).pixels
-                    face = None if finder is None else faces.choose(faces.find(pixels, finder), "largest")[0]
+                    seen = faces.find(pixels, finder) if finder else [faces.whole(pixels)]
+                    face = faces.choose(seen, "surest", finder.least if finder else 0.0)[0]
                     found.append(editor.encode(pixels, face))
                 except (images.ImageError, OSError) as error:
                     console.warn(f"{item}: {error}")

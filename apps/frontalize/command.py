@@ -11,9 +11,7 @@ import typer
 from vaekit import options
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from vaekit import batch, faces
+    from vaekit import batch
     from vaekit.runtime import RuntimeName
 
 
@@ -21,8 +19,9 @@ def frontalize(
     inputs: options.Inputs,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="How far: 0 not at all, 1 to the front.")] = 1.0,
     paste: Annotated[bool, typer.Option("--paste", help="Put the face back into the photo, and write that.")] = False,
-    face: Annotated[str, typer.Option("--face", help="largest, or a number from 1, the largest.")] = "largest",
+    face: Annotated[str, typer.Option("--face", help="surest, largest, or a number from 1, the surest.")] = "surest",
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
@@ -52,7 +51,7 @@ def frontalize(
     from vaekit.errors import UserError
 
     if face == "all":
-        raise UserError("--face all: one face is written a photo: largest, or its number")
+        raise UserError("--face all: one face is written a photo: surest, largest, or its number")
     todo, targets = batch.plan(
         inputs, "frontalize", output, recursive=recursive, overwrite=overwrite, skip_existing=skip_existing
     )
@@ -65,6 +64,7 @@ def frontalize(
         paste=paste,
         face=face,
         face_model=face_model,
+        min_score=min_score,
         aligned=aligned,
         max_pixels=max_pixels,
     )
@@ -81,26 +81,30 @@ def _open(
     paste: bool,
     face: str,
     face_model: Path | None,
+    min_score: float | None,
     aligned: bool,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import images
+    from vaekit import faces, images
     from vaekit.apps.frontalize.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
-    find = finding(face, face_model, aligned, threads)
+    finder = None if aligned else faces.open_finder(face_model, min_score)
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         # A face alone is RGB and small enough for every format.
         paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
-        found = find(picture.pixels)
+        found = faces.find(picture.pixels, finder) if finder else []
+        chosen = faces.choose(found, face, finder.least)[0] if finder else None
         if paste:
-            turned, like = editor.pasted(picture.pixels, found, turn), picture
+            turned, like = editor.pasted(picture.pixels, chosen, turn), picture
         else:
-            turned, like = editor(picture.pixels, found, turn), None
+            turned, like = editor(picture.pixels, chosen, turn), None
         targets.write(paths[0], turned, like=like)
-        return paths, picture.notes
+        if chosen is None:
+            return batch.Edited(paths, picture.notes)
+        return batch.Edited(paths, picture.notes, {"faces": faces.described(found, [chosen])}, faces.summary(found))
 
     return edit
 
@@ -114,6 +118,7 @@ def transfer(
     ],
     output: options.OneFile,
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
@@ -124,24 +129,19 @@ def transfer(
 
     Example: vaekit transfer me.jpg actor.jpg -o acting.png
     """
-    from vaekit import images
+    from vaekit import faces, images
     from vaekit.apps.frontalize.editor import Editor
     from vaekit.outputs import check_file
 
     check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime.value)
-    find = finding("largest", face_model, aligned)
-    who, how = (images.read(path, max_pixels=max_pixels).pixels for path in (identity, attributes))
-    images.write(output, editor.transfer(who, how, find(who), find(how)), overwrite=overwrite)
-
-
-def finding(which: str, face_model: Path | None, aligned: bool, threads: int = 0):
-    """A function from pixels to the face in them that is meant; None stands for a picture that is a face."""
-    from vaekit import faces
-
-    finder = None if aligned else faces.open_finder(face_model, threads)
-
-    def find(pixels: np.ndarray) -> faces.Face | None:
-        return faces.choose(faces.find(pixels, finder), which)[0] if finder else None
-
-    return find
+    finder = None if aligned else faces.open_finder(face_model, min_score)
+    pictures, found = [], []
+    for path in (identity, attributes):
+        pictures.append(images.read(path, max_pixels=max_pixels).pixels)
+        try:
+            seen = faces.choose(faces.find(pictures[-1], finder), "surest", finder.least)[0] if finder else None
+        except faces.FaceError as error:
+            raise faces.FaceError(f"{path}: {error}") from None
+        found.append(seen)
+    images.write(output, editor.transfer(*pictures, *found), overwrite=overwrite)

@@ -64,8 +64,13 @@ def inpaint(
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, max=100, help="Repair the repair, so many times in all.")] = 1,
     in_faces: Annotated[
-        bool, typer.Option("--faces", help="Find the faces; a hole that lies in one is repaired upright, in all of it.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--faces/--no-faces",
+            help="Find the faces; a hole that lies in one is repaired upright, in all of it. [default: upright ones]",
+            show_default=False,
+        ),
+    ] = None,
     face_model: options.FaceModel = None,
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
@@ -133,7 +138,7 @@ def inpaint(
         holes=holes,
         bundle=bundle,
         runtime=runtime.value,
-        in_faces=in_faces or face_model is not None,
+        in_faces=in_faces,
         face_model=face_model,
         seed=seed,
         controls={"iterations": iterations, "feather": feather},
@@ -150,7 +155,7 @@ def _open(
     holes: Holes,
     bundle: str,
     runtime: RuntimeName,
-    in_faces: bool,
+    in_faces: bool | None,
     face_model: Path | None,
     seed: int | None,
     controls: dict,
@@ -161,15 +166,19 @@ def _open(
 
     holes.open(threads, runtime)
     editor = Editor(bundle, runtime=runtime, threads=threads)
-    finder = faces.open_finder(face_model, threads) if in_faces else None
+    finder = None
+    if in_faces or (in_faces is None and (face_model or faces.installed())):
+        finder = faces.open_finder(face_model)
+    tilts = faces.TILTS if in_faces else faces.TILTS[:1]
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = holes(item, picture.pixels)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
         # A first repair shows the faces that the holes hide.
-        found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
+        seen = faces.find(editor(picture.pixels, hole), finder, tilts) if finder and hole.any() else []
+        found = [face for face in seen if finder and face.score >= finder.least]
         for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
                 targets.copy(item, path)
@@ -178,7 +187,7 @@ def _open(
             repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
             targets.write(path, repaired, like=picture)
         notes = picture.notes if hole.any() else (*picture.notes, holes.none)
-        return paths, notes
+        return batch.Edited(paths, notes)
 
     return edit
 

@@ -95,7 +95,7 @@ def _open(
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         height, width = (round(scale * side) for side in picture.pixels.shape[:2])
         if height * width > max_pixels:
@@ -107,6 +107,6 @@ def _open(
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
             targets.write(path, enlarged, like=picture)
-        return paths, picture.notes
+        return batch.Edited(paths, picture.notes)
 
     return edit
