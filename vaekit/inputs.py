@@ -92,7 +92,7 @@ def walk(
     seen: set[tuple[int, int]] = set()
     folders, linked = [folder], list[Path]()
     while folders or linked:
-        here = folders.pop() if folders else linked.pop()
+        here = folders.pop() if folders else linked.pop(0)
         try:
             status = os.stat(here)
             if (status.st_dev, status.st_ino) in seen:
@@ -110,7 +110,7 @@ def walk(
         if recursive:
             below = [e for e in reversed(entries) if _is(e.is_dir)]
             folders += [here / e.name for e in below if not e.is_symlink()]
-            linked += [here / e.name for e in below if e.is_symlink()]
+            linked += [here / e.name for e in reversed(below) if e.is_symlink()]
 
 
 def _is(question: Callable[[], bool]) -> bool:
