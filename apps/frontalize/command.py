@@ -85,7 +85,7 @@ def _open(
     aligned: bool,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.frontalize.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)

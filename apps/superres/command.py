@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,7 +89,7 @@ def _open(
     seed: int | None,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import images
+    from vaekit import batch, images
     from vaekit.apps.superres.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
