@@ -104,10 +104,8 @@ class TagFile:
         found: Tags = {}
         for tag, entry in entries.items():
             if entry.kind < 16 and (wanted is None or tag in wanted) and entry.at + entry.size <= self.size:
-                raw, width = self.read(entry.at, entry.size), _SWAPPED.get(entry.kind, _SIZES[entry.kind])
-                if self.order == ">" and width > 1:
-                    raw = np.frombuffer(raw, f">u{width}").astype(f"<u{width}").tobytes()
-                found[tag] = (entry.kind, entry.count, raw)
+                raw = self.read(entry.at, entry.size)
+                found[tag] = (entry.kind, entry.count, raw if self.order == "<" else _swapped(entry.kind, raw))
         return found
 
     def _offset(self, raw: bytes) -> int:
@@ -117,8 +115,16 @@ class TagFile:
         return struct.unpack(f"{self.order}I", raw)[0]
 
 
-def build(tags: Tags, below: Mapping[int, Tags] | None = None) -> bytes:
-    """A little-endian TIFF header with one directory of these tags, and directories `below` some of them."""
+def _swapped(kind: int, raw: bytes) -> bytes:
+    width = _SWAPPED.get(kind, _SIZES[kind])
+    return raw if width == 1 else np.frombuffer(raw, f">u{width}").byteswap().tobytes()
+
+
+def build(tags: Tags, below: Mapping[int, Tags] | None = None, order: str = "<") -> bytes:
+    """A TIFF header with one directory of these tags, and, where it is little-endian, directories `below` some."""
+    if order == ">":
+        header = struct.pack(">2sHI", b"MM", 42, 8)
+        return header + _directory({t: (k, n, _swapped(k, raw)) for t, (k, n, raw) in tags.items()}, 8, order)
     below = below or {}
     tags = tags | {tag: (LONG, 1, bytes(4)) for tag in below}
     head = bytearray(b"II*\0\x08\0\0\0") + _directory(tags, 8)
@@ -129,16 +135,16 @@ def build(tags: Tags, below: Mapping[int, Tags] | None = None) -> bytes:
     return bytes(head)
 
 
-def _directory(tags: Tags, at: int) -> bytes:
-    table, values = struct.pack("<H", len(tags)), b""
+def _directory(tags: Tags, at: int, order: str = "<") -> bytes:
+    table, values = struct.pack(f"{order}H", len(tags)), b""
     after = at + 2 + 12 * len(tags) + 4
     for tag in sorted(tags):
         kind, count, raw = tags[tag]
-        table += struct.pack("<HHI", tag, kind, count)
+        table += struct.pack(f"{order}HHI", tag, kind, count)
         if len(raw) <= 4:
             table += raw.ljust(4, b"\0")
         else:
-            table += struct.pack("<I", after + len(values))
+            table += struct.pack(f"{order}I", after + len(values))
             values += raw + bytes(len(raw) % 2)
     return table + bytes(4) + values
 
