@@ -33,8 +33,13 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of the value."""
-        return self.count * _SIZES[self.kind]
+        """Bytes of the value; 0 where its type is unknown."""
+        return self.count * _SIZES.get(self.kind, 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one or more whole numbers."""
+        return self.kind in _WHOLE and self.count > 0
 
 
 class TagFile:
@@ -74,7 +79,7 @@ class TagFile:
         for number in range(count):
             here = number * length
             tag, kind, values = struct.unpack_from(f"{self.order}HH{'Q' if wide else 'I'}", table, here)
-            if kind in _SIZES and values and tag not in entries:
+            if tag not in entries:
                 entry = Entry(kind, values, start + here + (12 if wide else 8))
                 if entry.size > (8 if wide else 4):
                     told = table[here + length - (8 if wide else 4) : here + length]
@@ -88,13 +93,13 @@ class TagFile:
 
     def numbers(self, entry: Entry | None, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A value of whole numbers."""
-        if entry is None or entry.kind not in _WHOLE:
+        if entry is None or not entry.whole:
             return default
         return struct.unpack(f"{self.order}{entry.count}{_WHOLE[entry.kind]}", self.read(entry.at, entry.size))
 
     def fraction(self, entry: Entry | None) -> float:
         """The first of a value of fractions; 0 where there is none."""
-        if entry is None or entry.kind != RATIONAL:
+        if entry is None or entry.kind != RATIONAL or not entry.count:
             return 0.0
         above, below = struct.unpack(f"{self.order}II", self.read(entry.at, 8))
         return above / below if below else 0.0
@@ -103,7 +108,12 @@ class TagFile:
         """Values, little-endian, of the wanted tags or of all; a value that lies outside of the file is left out."""
         found: Tags = {}
         for tag, entry in entries.items():
-            if entry.kind < 16 and (wanted is None or tag in wanted) and entry.at + entry.size <= self.size:
+            if (
+                entry.size
+                and entry.kind < 16
+                and (wanted is None or tag in wanted)
+                and entry.at + entry.size <= self.size
+            ):
                 raw = self.read(entry.at, entry.size)
                 found[tag] = (entry.kind, entry.count, raw if self.order == "<" else _swapped(entry.kind, raw))
         return found

@@ -23,9 +23,13 @@ _STRIP_BYTES = 1 << 20
 _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _LENGTHS, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
+_SUB_DIRECTORIES, _EXTRA, _FORMAT, _PROFILE = 330, 338, 339, 34675
+_LAYOUT = (
+    exif.WIDTH, exif.HEIGHT, _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS, _LENGTHS,
+    _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS, _SUB_DIRECTORIES, _EXTRA, _FORMAT, 266, 292, 293, 317, 320, 530, 531,
+)  # fmt: skip
 # The order of bits, options of fax, predictor, palette, inks, tables of JPEG, and the conversion of YCbCr.
 _PIXEL_TAGS = {266, 292, 293, 317, 320, 332, 347, 529, 530, 531, 532}
-_SUB_DIRECTORIES, _EXTRA, _FORMAT, _PROFILE = 330, 338, 339, 34675
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _RAW = {32803, 34892}
@@ -115,6 +119,8 @@ def _page(tags: TagFile, entries: dict[int, Entry]) -> _Page:
     def one(tag: int, default: int) -> int:
         return tags.numbers(entries.get(tag), (default,))[0]
 
+    if any(tag in entries and not entries[tag].whole for tag in _LAYOUT):
+        raise damaged("its directory of tags")
     bits = set(tags.numbers(entries.get(_BITS), (1,)))
     numbers = set(tags.numbers(entries.get(_FORMAT), (_UNSIGNED,)))
     return _Page(
