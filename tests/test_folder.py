@@ -311,7 +311,7 @@ def grey(threads, *, targets):
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         for _, path in targets.missing(paths):
             targets.write(path, np.repeat(picture.pixels[..., :1], 3, axis=2), like=picture)
-        return paths, picture.notes
+        return batch.Edited(paths, picture.notes)
 
     return edit
 
@@ -404,7 +404,7 @@ def test_two_runs_that_share_a_folder_skip_what_the_other_has_written(here, caps
                 put("out/a.png")
                 meanwhile.set()
             targets.write(paths[0], np.zeros((4, 5, 3), np.uint8))
-            return paths, ()
+            return batch.Edited(paths)
 
         return edit
 
