@@ -348,10 +348,8 @@ class NpzSource:
             what = f"{self.images.dtype} {self.images.shape}"
             raise DataError(f"{path}: expected images [N, H, W, C] of uint8, not {what}")
         if self.images.shape[3] not in (1, 3, 4):
-            hint = "; its channels stand first" if self.images.shape[1] in (1, 3, 4) else ""
-            raise DataError(
-                f"{path}: expected images [N, H, W, C] with 1, 3 or 4 channels, not {self.images.shape}{hint}"
-            )
+            what = f"{self.images.shape}{'; its channels stand first' if self.images.shape[1] in (1, 3, 4) else ''}"
+            raise DataError(f"{path}: expected images [N, H, W, C] with 1, 3 or 4 channels, not {what}")
         if self.labels is not None:
             self.labels = self._classes(path, label, self.labels)
 
