@@ -117,6 +117,13 @@ def test_an_output_folder_within_the_inputs_is_not_looked_into(here):
     assert found("p/out", output=Path("p")) == ["p/out/a.png"]
 
 
+def test_an_output_folder_that_the_shell_names_with_the_inputs_is_left_out(here, capsys):
+    put("p/a.png", "p/b.png", "p/out/a.png")
+    for names in (["p/a.png", "p/b.png", "p/out"], ["p/a.png", "p/b.png", "p/out/a.png"], ["p", "p/out"]):
+        assert found(*names, output=Path("p/out")) == ["p/a.png", "p/b.png"]
+        assert f"vaekit: {names[-1]}: left out" in capsys.readouterr().err
+
+
 def test_masks_beside_photos_are_masks(here, capsys):
     put("d/a.jpg", "d/a_mask.png", "d/b.png", "d/b_mask001.png", "d/c_mask.png")
     assert found("d", command="inpaint", leave_out=Path("d")) == ["d/a.jpg", "d/b.png", "d/c_mask.png"]
@@ -311,7 +318,7 @@ def grey(threads, *, targets):
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         for _, path in targets.missing(paths):
             targets.write(path, np.repeat(picture.pixels[..., :1], 3, axis=2), like=picture)
-        return paths, picture.notes
+        return batch.Edited(paths, picture.notes)
 
     return edit
 
@@ -404,7 +411,7 @@ def test_two_runs_that_share_a_folder_skip_what_the_other_has_written(here, caps
                 put("out/a.png")
                 meanwhile.set()
             targets.write(paths[0], np.zeros((4, 5, 3), np.uint8))
-            return paths, ()
+            return batch.Edited(paths)
 
         return edit
 
@@ -471,6 +478,22 @@ def test_json_is_printed_of_what_is_refused_too(here, vaekit_here, arguments):
     report = json.loads(done.stdout)
     assert (report["command"], report["done"], report["failed"]) == ("superres", [], [])
     assert done.stderr == f"vaekit: {report['error']}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["transfer", "a.png", "b.png"], ["morph", "a.png", "b.png"], ["sample", "run"], ["reconstruct", "run", "a.png"]],
+)
+def test_where_a_picture_goes_is_looked_at_before_anything_is_opened(here, vaekit_here, arguments):
+    put("a.png", "b.png", "old.png")
+    for output, reason in (("x.xyz", "cannot be written"), ("old.png", "already exists"), ("-", "not standard output")):
+        done = vaekit_here(*arguments, "-o", output)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert reason in done.stderr
+    if arguments[0] != "sample":
+        done = vaekit_here(*arguments, "-o", "a.png", "--overwrite")
+        assert (done.returncode, "a.png: is an input" in done.stderr) == (2, True)
+    assert sorted(os.listdir()) == ["a.png", "b.png", "old.png"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,19 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(w
     assert "vars/seed_0" in expected  # what noise comes next
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@with_run
+def test_a_run_without_its_log_and_with_a_checkpoint_cut_short_is_used_all_the_same(whole, tmp_path, caplog):
+    shutil.copytree(whole, tmp_path / "copy")
+    (tmp_path / "copy" / "log.jsonl").unlink()
+    newest = last(tmp_path / "copy")
+    newest.write_bytes(newest.read_bytes()[:3000])
+    _, _, card = restore(tmp_path / "copy", apps.task)
+    assert (card["steps"], card["seconds"]) == (9, 0)  # of the three epochs before
+    assert [record.getMessage().count("\n") for record in caplog.records if record.name.startswith("vaekit")] == [0, 0]
+    (tmp_path / "copy" / "log.jsonl").write_text('{"epoch": 1, "seconds": 60}\n{"epoch": 2, "secon')
+    assert restore(tmp_path / "copy", apps.task)[2]["seconds"] == 60
 
 
 @with_run

@@ -213,7 +213,7 @@ class _Attempts:
         except DoneError:
             return Outcome(str(item), skipped=True)
         except Exception as error:  # whatever a bad file makes a decoder or a network trip over is its failure alone
-            return Outcome(str(item), error=_failure(item, error))
+            return Outcome(str(item), error=failure(item, error))
         seconds = round(time.monotonic() - began, 3)
         return Outcome(
             str(item),
@@ -225,7 +225,7 @@ class _Attempts:
         )
 
 
-def _failure(item: Input, error: Exception) -> str:
+def failure(item: Input, error: Exception) -> str:
     """One line that names the input and why it failed."""
     if isinstance(error, MemoryError):
         text = "not enough memory"

@@ -140,7 +140,8 @@ def find_inputs(
     Of a folder or a glob are taken the files that are called like an image and are not hidden, but no masks, no
     earlier results of `command` (photo_COMMAND.png beside photo.png) and nothing in the output folder. A file that
     is named itself is taken whatever it is called; only where its photo is named too, as by a glob of the shell, a
-    mask or an earlier result is left out, and that is told on standard error.
+    mask or an earlier result is left out, and so is what is in the output folder beside names that are not. That is
+    told on standard error.
 
     Args:
         names: what stands on the command line; "-" is standard input.
@@ -155,6 +156,7 @@ def find_inputs(
     found: dict[str, Input] = {}
     named = {os.path.abspath(os.path.expanduser(name)) for name in names if name}
     dropped: list[str] = []
+    mixed = output is not None and not all(_named_below(name, output) for name in names)
     for name in names:
         if not name:
             raise UserError("an empty name stands for no file")
@@ -163,6 +165,9 @@ def find_inputs(
             continue
         path = Path(os.path.expanduser(name))
         status = _look_or_glob(os.path.expanduser(name))
+        if mixed and output is not None and _named_below(name, output):
+            dropped.append(name)
+            continue
         if status and stat.S_ISREG(status.st_mode):
             whose = _mask_of(path) if _is_aside(path, path.parent, leave_out) else _result_of(path, command)
             if any(os.path.abspath(each) in named for each in whose):
@@ -175,7 +180,7 @@ def find_inputs(
             found.setdefault(os.path.abspath(item.path), item)
     if dropped:
         more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
-        console.warn(f"{dropped[0]}{more}: left out, a mask or an earlier result of a photo that is named too")
+        console.warn(f"{dropped[0]}{more}: left out, a mask or an earlier result, as other names are not")
     return list(found.values())
 
 
@@ -190,12 +195,12 @@ def _gathered(
         base, new = _head(str(path)), [Input(match, Path(match.name)) for match in expand(str(path))]
         if not new:
             raise UserError(f"{path}: no such file or folder")
-        new = [i for i in new if i.path.suffix.lower() in SUFFIXES and i.path.is_file()]
+        new = [i for i in new if i.path.suffix.lower() in SUFFIXES and os.path.isfile(i.path)]
     if not new:
         raise UserError(f"{path}: no images in it{'' if recursive else ' (--recursive looks into its folders)'}")
     new = [i for i in new if not _is_aside(i.path, base, masks)]
     new = [i for i in new if output is None or not below(i.path, output) or below(base / "_", output)]
-    new = [i for i in new if not any(source.is_file() for source in _result_of(i.path, command))]
+    new = [i for i in new if not any(os.path.isfile(source) for source in _result_of(i.path, command))]
     if not new:
         raise UserError(f"{path}: no images in it but masks and earlier results")
     return new
@@ -271,15 +276,21 @@ def below(path: Path, folder: Path) -> bool:
     return _real(path.parent).is_relative_to(_real(folder))
 
 
+def _named_below(name: str, folder: Path) -> bool:
+    """Whether a name on the command line stands for a folder or for what is in it."""
+    path = Path(os.path.expanduser(name))
+    return below(path / "_" if os.path.isdir(path) else path, folder)
+
+
 def _is_aside(path: Path, base: Path, masks: Path | None) -> bool:
     """Whether a file is a mask: the one for all, in a folder of masks, or beside its photo where both are mixed."""
     if masks is None:
         return False
-    if not masks.is_dir():
+    if not os.path.isdir(masks):
         return path.name == masks.name and _real(path) == _real(masks)
     if not below(path, masks):
         return False
-    return not below(base / "_", masks) or any(photo.is_file() for photo in _mask_of(path))
+    return not below(base / "_", masks) or any(os.path.isfile(photo) for photo in _mask_of(path))
 
 
 def _mask_of(path: Path) -> list[Path]:

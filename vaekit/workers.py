@@ -159,7 +159,7 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     """On Ray Data, one core an actor: on the cluster that RAY_ADDRESS names, or else a local one.
 
     Raises:
-        UserError: Ray is not installed.
+        UserError: Ray is not installed, or gives up, as where processes keep ending.
     """
     from vaekit.errors import UserError
 
@@ -183,8 +183,11 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     cluster.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     jobs = min(jobs or int(cluster.cluster_resources()["CPU"]), len(tasks))
     rows = datasets.from_items([{"task": pickle.dumps(task)} for task in tasks])
-    for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
-        yield from pickle.loads(row["results"])
+    try:
+        for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
+            yield from pickle.loads(row["results"])
+    except cluster.exceptions.RayError as error:
+        raise UserError(f"--engine ray: {type(error).__name__}: {str(error).splitlines()[0]}") from None
 
 
 ENGINES: dict[str, Engine] = {"processes": processes, "ray": ray}

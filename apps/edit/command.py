@@ -76,7 +76,7 @@ def edit(
 
     values = dict(_assigned(change, "--set") for change in changes or [])
     named = [_assigned(text, "--direction") if "=" in text else (text, 1.0) for text in direction or []]
-    directions = [(load_direction(Path(path)), strength) for path, strength in named]
+    directions = [(load_direction(options.path(path)), strength) for path, strength in named]
     if not (values or directions or sheet):
         raise UserError("nothing to change: name an attribute (--set smiling=1) or a --direction, or ask for a --sheet")
     if (strip or sheet) and face == "all":

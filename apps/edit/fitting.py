@@ -70,8 +70,8 @@ def fit(
                     seen = faces.find(pixels, finder) if finder else [faces.whole(pixels)]
                     face = faces.choose(seen, "surest", finder.least if finder else 0.0)[0]
                     found.append(editor.encode(pixels, face))
-                except (images.ImageError, OSError) as error:
-                    console.warn(f"{item}: {error}")
+                except Exception as error:  # of one photo, whatever it is
+                    console.warn(batch.failure(item, error))
                     failed += 1
                 advance()
         if len(found) < FEWEST:

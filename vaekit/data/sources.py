@@ -17,7 +17,7 @@ import numpy as np
 from vaekit import images
 from vaekit.data.augment import match_channels
 from vaekit.errors import UserError
-from vaekit.inputs import image_files, reason
+from vaekit.inputs import check_readable, image_files, reason
 
 KEEP_BYTES = 1_000_000_000
 """Of decoded images that a folder keeps in memory."""
@@ -321,6 +321,7 @@ class NpzSource:
 
     def __init__(self, path: Path):
         try:
+            check_readable(path, "file")
             with np.load(path, allow_pickle=False) as arrays:
                 names = [n for n in ("x_train", "images", "x") if n in arrays]
                 if not names:
@@ -330,7 +331,16 @@ class NpzSource:
                 self.labels = arrays.get(label)
         except DataError:
             raise
-        except (OSError, ValueError, EOFError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            UserError,
+            OSError,
+            ValueError,
+            EOFError,
+            TypeError,
+            MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise DataError(f"{path}: cannot be read: {reason(error)}") from None
         if self.images.ndim == 3:
             self.images = self.images[..., None]
@@ -338,10 +348,8 @@ class NpzSource:
             what = f"{self.images.dtype} {self.images.shape}"
             raise DataError(f"{path}: expected images [N, H, W, C] of uint8, not {what}")
         if self.images.shape[3] not in (1, 3, 4):
-            hint = "; its channels stand first" if self.images.shape[1] in (1, 3, 4) else ""
-            raise DataError(
-                f"{path}: expected images [N, H, W, C] with 1, 3 or 4 channels, not {self.images.shape}{hint}"
-            )
+            what = f"{self.images.shape}{'; its channels stand first' if self.images.shape[1] in (1, 3, 4) else ''}"
+            raise DataError(f"{path}: expected images [N, H, W, C] with 1, 3 or 4 channels, not {what}")
         if self.labels is not None:
             self.labels = self._classes(path, label, self.labels)
 
