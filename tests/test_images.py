@@ -796,9 +796,10 @@ PLANES = {"photometric": "rgb", "planarconfig": "separate"}
         tiff(DEEP, rowsperstrip=5),
         tiff(DEEP, compression="zlib"),
         tiff(DEEP.transpose(2, 0, 1).copy(), **PLANES),
+        tiff(DEEP.transpose(2, 0, 1).copy(), **PLANES, tile=(16, 16)),
         tiff(DEEP, extratags=[(37724, "B", 90, bytes(90), True), (65000, "s", 0, "unknown", True)]),
     ],
-    ids=["plain", "big", "big endian", "big endian, big", "tiles", "strips", "zip", "planes", "tags"],
+    ids=["plain", "big", "big endian", "big endian, big", "tiles", "strips", "zip", "planes", "tiled planes", "tags"],
 )
 def test_sixteen_bit_tiff(data, tmp_path):
     np.testing.assert_array_equal(images.decode(data).pixels, DEEP)
@@ -849,7 +850,6 @@ def test_float_tiff_from_0_to_1_is_read_as_sixteen_bit(dtype):
         (RGB, {"photometric": "cielab"}, "CIE Lab"),
         (GREY, {"photometric": "cfa"}, "raw photo"),
         (DEEP, {"photometric": 34892}, "raw photo"),
-        (DEEP.transpose(2, 0, 1).copy(), PLANES | {"tile": (16, 16)}, "tiles in separate planes"),
     ],
 )
 def test_tiff_that_is_not_supported_is_not_called_damaged(pixels, options, word):
@@ -932,8 +932,7 @@ def test_directories_that_form_a_ring():
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     struct.pack_into("<I", data, start + 2 + 12 * count, start)
-    with pytest.raises(ImageError, match="truncated or damaged"):
-        images.decode(bytes(data))
+    np.testing.assert_array_equal(images.decode(bytes(data)).pixels, RGB)
 
 
 def test_checksum_of_a_compressed_strip():

@@ -249,3 +249,11 @@ def test_pairwise_log_distance_is_zero_where_one_is_the_other_scaled():
     d_x, d_z = np.array([1.0, 9.0, 10.0]), np.array([1.0, 4.0, 1.0])
     terms = np.log2(1 + d_x / (2 * d_x.sum() / 3)) - np.log2(1 + d_z / (2 * d_z.sum() / 3))
     assert value(losses.pairwise_log_distance(x, z)) == pytest.approx(2 * (terms**2).sum() / 3, rel=1e-4)
+
+
+def test_soft_dice_loss():
+    mask = np.array([[[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    probability = np.array([[[1.0, 0.5], [0.5, 0.0]], [[0.5, 0.0], [0.0, 0.0]]])
+    # 1 - (2 * 1.5 + 1) / (2 + 1.5 + 1), and where there is nothing 1 - 1 / (.25 + 1)
+    assert value(losses.soft_dice_loss(mask, probability)) == pytest.approx((1 - 4 / 4.5 + 1 - 1 / 1.25) / 2)
+    assert value(losses.soft_dice_loss(mask, mask, smooth=9.0)) == pytest.approx(0.0, abs=1e-6)

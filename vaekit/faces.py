@@ -26,6 +26,8 @@ TEMPLATE_N = (TEMPLATE_W - (0.13, 0.21)) / 0.74
 SEARCHED = 768
 """Faces are searched for in a copy of the photo whose longer side has no more pixels than this. MTCNN, which finds
 faces from 20 pixels up, so finds those from a fortieth of the longer side up."""
+GLANCED = 384
+"""The same of a photo that is turned, until a face in it is sure."""
 TILTS = (0, 90, 270, 180, 45, 315, 135, 225)
 """Degrees by which a photo is turned to the left to look for faces, in this order."""
 LOOK = 112
@@ -115,11 +117,15 @@ def find(image: np.ndarray, finder: Finder, tilts: Sequence[int] = TILTS) -> lis
     picture = _searched(image)
     found: list[Face] = []
     for degrees in tilts:
-        turned, matrix = _turned(picture, degrees)
-        back = cv2.invertAffineTransform(matrix)
-        seen = (_seen_again(picture, _moved_face(face, back), finder) for face in finder(turned))
-        found = _best(found + [face for face in seen if face is not None])
-        if any(face.score >= finder.least for face in found):
+        for side in (GLANCED, SEARCHED) if degrees else (SEARCHED,):
+            turned, matrix = _turned(_shrunk(picture, side), degrees, picture.shape)
+            back = cv2.invertAffineTransform(matrix)
+            seen = (_seen_again(picture, _moved_face(face, back), finder) for face in finder(turned))
+            found = _best(found + [face for face in seen if face is not None])
+            sure = any(face.score >= finder.least for face in found)
+            if not sure:
+                break
+        if sure:
             break
     factor = np.divide(image.shape[1::-1], picture.shape[1::-1])
     to_photo = np.column_stack([np.diag(factor), 0.5 * factor - 0.5])
@@ -143,17 +149,22 @@ def _shrunk(image: np.ndarray, longer: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _turned(picture: np.ndarray, degrees: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture turned to the left, whole, and the matrix from it to the turned one; beyond its border is grey."""
+def _turned(copy: np.ndarray, degrees: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A copy of a picture turned to the left, whole, and the matrix to it from the picture of that shape.
+
+    Beyond the copy's border is grey.
+    """
+    height, width = copy.shape[:2]
+    factor = np.divide((width, height), shape[1::-1])
+    to_copy = np.vstack([np.column_stack([np.diag(factor), 0.5 * factor - 0.5]), (0, 0, 1)])
     if degrees == 0:
-        return picture, np.eye(2, 3)
-    height, width = picture.shape[:2]
+        return copy, to_copy[:2]
     middle = (width - 1) / 2, (height - 1) / 2
     matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
     sides = np.rint(np.abs(matrix[:, :2]) @ (width, height)).astype(int)
     matrix[:, 2] += (sides - 1) / 2 - middle
-    size = sides.tolist()
-    return cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderValue=(127, 127, 127)), matrix
+    turned = cv2.warpAffine(copy, matrix, sides.tolist(), flags=cv2.INTER_LINEAR, borderValue=(127, 127, 127))
+    return turned, matrix @ to_copy
 
 
 def _seen_again(picture: np.ndarray, face: Face, finder: Finder) -> Face | None:

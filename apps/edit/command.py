@@ -129,7 +129,7 @@ def _open(
 ) -> batch.Edit:
     import numpy as np
 
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.edit.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)

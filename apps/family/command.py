@@ -103,6 +103,7 @@ def morph(
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
@@ -125,7 +126,7 @@ def morph(
     from vaekit.errors import UserError
     from vaekit.outputs import check_file
 
-    of_faces, of_runs = ("face_model", "aligned", "runtime", "bundle"), ("label",)
+    of_faces, of_runs = ("face_model", "min_score", "aligned", "runtime", "bundle"), ("label",)
     for name in of_runs if run is None else of_faces:
         source = context.get_parameter_source(name)
         if source and source.name == "COMMANDLINE":
@@ -133,13 +134,15 @@ def morph(
     check_file(output, overwrite=overwrite, inputs=[first, second], more=(".gif",))
     shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     if run is None:
-        from vaekit.apps.frontalize.command import finding
+        from vaekit import faces
+        from vaekit.apps.frontalize.command import surest
         from vaekit.apps.frontalize.editor import Editor
 
         editor = Editor(bundle, runtime=runtime.value)
-        find = finding("largest", face_model, aligned)
-        start, end = (images.read(path, max_pixels=max_pixels).pixels for path in (first, second))
-        frames = editor.morph(_eight_bit(start), _eight_bit(end), shares.tolist(), find(start), find(end))
+        finder = None if aligned else faces.open_finder(face_model, min_score)
+        start, end = (_eight_bit(images.read(path, max_pixels=max_pixels).pixels) for path in (first, second))
+        found = surest(first, start, finder), surest(second, end, finder)
+        frames = editor.morph(start, end, shares.tolist(), *found)
     else:
         frames = _walk(run, (first, second), shares, label, max_pixels)
     if output.suffix.lower() == ".gif":

@@ -11,7 +11,9 @@ import typer
 from vaekit import options
 
 if TYPE_CHECKING:
-    from vaekit import batch
+    import numpy as np
+
+    from vaekit import batch, faces
     from vaekit.runtime import RuntimeName
 
 
@@ -85,7 +87,7 @@ def _open(
     aligned: bool,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.frontalize.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
@@ -136,12 +138,23 @@ def transfer(
     check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime.value)
     finder = None if aligned else faces.open_finder(face_model, min_score)
-    pictures, found = [], []
-    for path in (identity, attributes):
-        pictures.append(images.read(path, max_pixels=max_pixels).pixels)
-        try:
-            seen = faces.choose(faces.find(pictures[-1], finder), "surest", finder.least)[0] if finder else None
-        except faces.FaceError as error:
-            raise faces.FaceError(f"{path}: {error}") from None
-        found.append(seen)
+    paths = identity, attributes
+    pictures = [images.read(path, max_pixels=max_pixels).pixels for path in paths]
+    found = [surest(path, pixels, finder) for path, pixels in zip(paths, pictures, strict=True)]
     images.write(output, editor.transfer(*pictures, *found), overwrite=overwrite)
+
+
+def surest(path: Path, pixels: np.ndarray, finder: faces.Finder | None) -> faces.Face | None:
+    """The surest face of a file's pixels; None, which stands for a picture that is a face, without a finder.
+
+    Raises:
+        FaceError: there is none; the message names the file.
+    """
+    from vaekit import faces
+
+    if finder is None:
+        return None
+    try:
+        return faces.choose(faces.find(pixels, finder), "surest", finder.least)[0]
+    except faces.FaceError as error:
+        raise faces.FaceError(f"{path}: {error}") from None

@@ -161,7 +161,7 @@ def _open(
     controls: dict,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.inpaint.editor import Editor
 
     holes.open(threads, runtime)

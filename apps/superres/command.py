@@ -89,7 +89,7 @@ def _open(
     seed: int | None,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import images
+    from vaekit import batch, images
     from vaekit.apps.superres.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)

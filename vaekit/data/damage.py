@@ -14,9 +14,9 @@ Generator = np.random.Generator
 
 FINE = 4
 """Strokes are drawn so many times larger, and averaged."""
-SEEN = (0.045, 0.09)
+SEEN = (0.05, 0.1)
 """Least change of a pixel that counts as damage, of 1: beside a pixel that has changed by more, and by itself."""
-HIDES = 0.3
+HIDES = 0.4
 """What share of its surroundings' standard deviation a change must be larger by."""
 
 
@@ -142,9 +142,9 @@ def creases(image: np.ndarray, rng: Generator) -> None:
             end = rng.uniform(along.min(), along.max())
             strength = strength / (1.0 + np.exp(np.clip((along - end) / rng.uniform(3, 20), -50, 50)))
         for side in (-1, 1):
-            reach = np.exp(rng.uniform(np.log(2), np.log(18)))
+            reach = np.exp(rng.uniform(np.log(1.5), np.log(9)))
             shading = np.where(side * across > 0, np.exp(-np.abs(across) / reach), 0.0)
-            image += (rng.normal(0, 0.1) * strength * shading)[..., None]
+            image += (rng.normal(0, 0.09) * strength * shading)[..., None]
         if rng.random() < 0.85:
             rough = smooth_field(rng, shape, rng.uniform(1.5, 4.0))
             width = np.exp(rng.uniform(np.log(0.6), np.log(4.0))) * strength
@@ -164,7 +164,7 @@ def stains(image: np.ndarray, rng: Generator) -> None:
     for _ in range(count):
         radius = np.exp(rng.uniform(*np.log((1.8, 9.0) if foxing else (7.0, 55.0))))
         softness = rng.uniform(0.12, 0.5) if foxing else np.exp(rng.uniform(np.log(0.03), np.log(0.35)))
-        strength = rng.uniform(0.4, 1.0)
+        strength = rng.uniform(0.5, 1.0)
         part, inside = _blot(shape, rng, radius, rough=0.25)
         cover = strength / (1.0 + np.exp(np.clip(-inside / softness, -50, 50)))
         if not foxing:
@@ -185,7 +185,7 @@ def losses(image: np.ndarray, rng: Generator) -> None:
 
 def _torn_corner(image: np.ndarray, rng: Generator) -> None:
     height, width = image.shape[:2]
-    legs = rng.uniform(10, min(110, 0.55 * min(height, width)), 2)
+    legs = rng.uniform(0.1, 1.0, 2) * min(110, 0.55 * min(height, width))
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     x = x if rng.random() < 0.5 else width - 1 - x
     y = y if rng.random() < 0.5 else height - 1 - y
@@ -202,7 +202,7 @@ def _tear(image: np.ndarray, rng: Generator) -> None:
         start = [(0, rng.uniform(0, height)), (width - 1, rng.uniform(0, height))][rng.integers(2)]
     middle = np.array([width, height]) / 2 + rng.normal(0, 0.2, 2) * (width, height)
     heading = np.arctan2(middle[1] - start[1], middle[0] - start[0])
-    length = rng.uniform(20, 0.8 * max(height, width))
+    length = rng.uniform(0.05, 0.8) * max(height, width)
     points = _walk(rng, start, heading, length, rng.normal(0, 0.004), 0.05)
     points = points + np.stack([smooth_line(rng, len(points), 2), smooth_line(rng, len(points), 2)], axis=-1)
     thickness = rng.uniform(1.5, 7.0) * np.clip(1 + 0.5 * smooth_line(rng, len(points), 3), 0.3, 2)

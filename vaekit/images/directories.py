@@ -33,8 +33,13 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of the value."""
-        return self.count * _SIZES[self.kind]
+        """Bytes of the value; 0 where its type is unknown."""
+        return self.count * _SIZES.get(self.kind, 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one or more whole numbers."""
+        return self.kind in _WHOLE and self.count > 0
 
 
 class TagFile:
@@ -74,7 +79,7 @@ class TagFile:
         for number in range(count):
             here = number * length
             tag, kind, values = struct.unpack_from(f"{self.order}HH{'Q' if wide else 'I'}", table, here)
-            if kind in _SIZES and values and tag not in entries:
+            if tag not in entries:
                 entry = Entry(kind, values, start + here + (12 if wide else 8))
                 if entry.size > (8 if wide else 4):
                     told = table[here + length - (8 if wide else 4) : here + length]
@@ -88,13 +93,13 @@ class TagFile:
 
     def numbers(self, entry: Entry | None, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A value of whole numbers."""
-        if entry is None or entry.kind not in _WHOLE:
+        if entry is None or not entry.whole:
             return default
         return struct.unpack(f"{self.order}{entry.count}{_WHOLE[entry.kind]}", self.read(entry.at, entry.size))
 
     def fraction(self, entry: Entry | None) -> float:
         """The first of a value of fractions; 0 where there is none."""
-        if entry is None or entry.kind != RATIONAL:
+        if entry is None or entry.kind != RATIONAL or not entry.count:
             return 0.0
         above, below = struct.unpack(f"{self.order}II", self.read(entry.at, 8))
         return above / below if below else 0.0
@@ -103,11 +108,14 @@ class TagFile:
         """Values, little-endian, of the wanted tags or of all; a value that lies outside of the file is left out."""
         found: Tags = {}
         for tag, entry in entries.items():
-            if entry.kind < 16 and (wanted is None or tag in wanted) and entry.at + entry.size <= self.size:
-                raw, width = self.read(entry.at, entry.size), _SWAPPED.get(entry.kind, _SIZES[entry.kind])
-                if self.order == ">" and width > 1:
-                    raw = np.frombuffer(raw, f">u{width}").astype(f"<u{width}").tobytes()
-                found[tag] = (entry.kind, entry.count, raw)
+            if (
+                entry.size
+                and entry.kind < 16
+                and (wanted is None or tag in wanted)
+                and entry.at + entry.size <= self.size
+            ):
+                raw = self.read(entry.at, entry.size)
+                found[tag] = (entry.kind, entry.count, raw if self.order == "<" else _swapped(entry.kind, raw))
         return found
 
     def _offset(self, raw: bytes) -> int:
@@ -117,8 +125,16 @@ class TagFile:
         return struct.unpack(f"{self.order}I", raw)[0]
 
 
-def build(tags: Tags, below: Mapping[int, Tags] | None = None) -> bytes:
-    """A little-endian TIFF header with one directory of these tags, and directories `below` some of them."""
+def _swapped(kind: int, raw: bytes) -> bytes:
+    width = _SWAPPED.get(kind, _SIZES[kind])
+    return raw if width == 1 else np.frombuffer(raw, f">u{width}").byteswap().tobytes()
+
+
+def build(tags: Tags, below: Mapping[int, Tags] | None = None, order: str = "<") -> bytes:
+    """A TIFF header with one directory of these tags, and, where it is little-endian, directories `below` some."""
+    if order == ">":
+        header = struct.pack(">2sHI", b"MM", 42, 8)
+        return header + _directory({t: (k, n, _swapped(k, raw)) for t, (k, n, raw) in tags.items()}, 8, order)
     below = below or {}
     tags = tags | {tag: (LONG, 1, bytes(4)) for tag in below}
     head = bytearray(b"II*\0\x08\0\0\0") + _directory(tags, 8)
@@ -129,16 +145,16 @@ def build(tags: Tags, below: Mapping[int, Tags] | None = None) -> bytes:
     return bytes(head)
 
 
-def _directory(tags: Tags, at: int) -> bytes:
-    table, values = struct.pack("<H", len(tags)), b""
+def _directory(tags: Tags, at: int, order: str = "<") -> bytes:
+    table, values = struct.pack(f"{order}H", len(tags)), b""
     after = at + 2 + 12 * len(tags) + 4
     for tag in sorted(tags):
         kind, count, raw = tags[tag]
-        table += struct.pack("<HHI", tag, kind, count)
+        table += struct.pack(f"{order}HHI", tag, kind, count)
         if len(raw) <= 4:
             table += raw.ljust(4, b"\0")
         else:
-            table += struct.pack("<I", after + len(values))
+            table += struct.pack(f"{order}I", after + len(values))
             values += raw + bytes(len(raw) % 2)
     return table + bytes(4) + values
 

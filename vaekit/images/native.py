@@ -7,9 +7,6 @@ caller and prints nothing.
 
 from __future__ import annotations
 
-import io
-from typing import Any, BinaryIO
-
 import numpy as np
 
 from vaekit.images.picture import damaged
@@ -17,18 +14,15 @@ from vaekit.images.picture import damaged
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 
 
-def decode(
-    loader: str, file: BinaryIO | bytes, size: tuple[int, int], bands: tuple[int, ...], dtypes: set[str], **options: Any
-) -> np.ndarray:
+def decode(loader: str, data: bytes, size: tuple[int, int], bands: tuple[int, ...], dtypes: set[str]) -> np.ndarray:
     """Decode pixels.
 
     Args:
-        loader: a format as libvips calls it: png, jpeg, webp, gif, tiff.
-        file: the file's bytes, or the open file, which is read where it is needed.
+        loader: a format as libvips calls it: png, jpeg, webp, tiff.
+        data: the file's bytes: those that the pixels need, and nothing else.
         size: width and height that must come out.
         bands: the numbers of channels that may come out.
         dtypes: what numbers may come out: uchar, ushort, float.
-        options: of the loader, such as the page.
 
     Returns:
         [H, W, C] uint8, uint16 or float32.
@@ -39,9 +33,9 @@ def decode(
     import pyvips
 
     try:
-        image = getattr(pyvips.Image, f"{loader}load_source")(
-            _source(file, pyvips), fail_on="warning", access="sequential", **options
-        )
+        # The result of a source is never kept in libvips's cache, as that of a buffer is.
+        source = pyvips.Source.new_from_memory(data)
+        image = getattr(pyvips.Image, f"{loader}load_source")(source, fail_on="warning", access="sequential")
         if (image.width, image.height) != size or image.bands not in bands or image.format not in dtypes:
             raise damaged("its parts contradict each other")
         # libvips allocates once, row by row: no copy is made.
@@ -50,16 +44,6 @@ def decode(
         reason = str(error.detail or error).strip().splitlines() or ["cannot be decoded"]
         raise damaged(reason[0]) from None
     return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
-
-
-def _source(file: BinaryIO | bytes, pyvips: Any) -> Any:
-    # A source's result is never kept in the cache of libvips, as that of a buffer would be.
-    if isinstance(file, bytes):
-        return pyvips.Source.new_from_memory(file)
-    if isinstance(file, io.BytesIO):
-        return pyvips.Source.new_from_memory(file.getvalue())
-    file.seek(0)
-    return pyvips.Source.new_from_descriptor(file.fileno())
 
 
 def from_cmyk(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:

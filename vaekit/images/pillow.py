@@ -56,6 +56,8 @@ def _pixels(image: Any) -> np.ndarray:
     """[H, W, C]: grey as one channel, what has a transparent colour as four."""
     try:
         image.load()
+        if image.mode == "P":
+            return _palette_colours(image)
         grey = image.mode in ("1", "L")
         mode = "RGBA" if image.mode == "RGBA" or "transparency" in image.info else "L" if grey else "RGB"
         pixels = np.asarray(image if image.mode == mode else image.convert(mode))
@@ -64,6 +66,18 @@ def _pixels(image: Any) -> np.ndarray:
     except Exception as error:
         raise damaged(str(error).splitlines()[0] if str(error) else "cannot be decoded") from None
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _palette_colours(image: Any) -> np.ndarray:
+    """As Pillow's own conversion, which takes twice the memory."""
+    colours = np.zeros((256, 3), np.uint8)
+    found = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[: len(found)] = found
+    clear = image.info.get("transparency")
+    if clear is not None:
+        alpha = np.where(np.arange(256) == clear, 0, 255).astype(np.uint8)
+        colours = np.column_stack([colours, alpha])
+    return colours[np.asarray(image)]
 
 
 def _first_frame(file: BinaryIO, check_size: CheckSize) -> tuple[bytes, tuple[int, int], bool]:

@@ -13,6 +13,8 @@ import numpy as np
 from vaekit.images import exif, jpeg, pillow, png, tiff, webp
 from vaekit.images.picture import DEFAULT_MAX_PIXELS, MAX_SIDE, CheckSize, Decoded, ImageError, Picture, damaged
 
+_MOST_DPI = 100_000
+
 _READERS: dict[bytes, Callable[[BinaryIO, CheckSize], Decoded]] = {
     png.SIGNATURE: png.read,
     b"\xff\xd8\xff": jpeg.read,
@@ -139,6 +141,7 @@ def _picture(decoded: Decoded) -> Picture:
     elif pixels.shape[2] == 2:
         pixels = cv2.merge([pixels[..., 0]] * 3 + [pixels[..., 1]])
     dpi = decoded.dpi or (cleaned.dpi if cleaned else None)
+    dpi = dpi if dpi and all(0 < number <= _MOST_DPI for number in dpi) else None
     return Picture(
         _upright(pixels, orientation),
         grey=grey,

@@ -7,7 +7,7 @@ import itertools
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -24,6 +24,12 @@ _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _LENGTHS, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
 _SUB_DIRECTORIES, _EXTRA, _FORMAT, _PROFILE = 330, 338, 339, 34675
+_LAYOUT = (
+    exif.WIDTH, exif.HEIGHT, _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS, _LENGTHS,
+    _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS, _SUB_DIRECTORIES, _EXTRA, _FORMAT, 266, 292, 293, 317, 320, 530, 531,
+)  # fmt: skip
+# The order of bits, options of fax, predictor, palette, inks, tables of JPEG, and the conversion of YCbCr.
+_PIXEL_TAGS = {266, 292, 293, 317, 320, 332, 347, 529, 530, 531, 532}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _RAW = {32803, 34892}
@@ -42,10 +48,9 @@ _REDUCED, _MASK = 1, 4
 
 @dataclass
 class _Page:
-    """One picture of the file. `place` is what libvips calls it."""
+    """One picture of the file."""
 
     entries: dict[int, Entry]
-    place: dict[str, int]
     width: int = 0
     height: int = 0
     kind: int = 0
@@ -78,9 +83,9 @@ def read(file: BinaryIO, check_size: CheckSize) -> Decoded:
         pages = _pages(tags)
         page = _main(pages)
         check_size(page.width, page.height)
-        _check(tags, page)
+        _check(page)
         decoded = Decoded(
-            pixels=_decode(file, tags, page),
+            pixels=_decode(tags, page),
             exif=exif.of_tiff(tags, page.entries),
             icc=_profile(tags, page),
             dpi=exif.dpi(tags, page.entries),
@@ -103,29 +108,23 @@ def _pages(tags: TagFile) -> list[_Page]:
     at = tags.first
     while at and at not in seen and len(seen) < _MOST_PAGES:
         seen.add(at)
-        try:
-            entries, after = tags.directory(at)
-            pages.append(_page(tags, entries, {"page": len(seen) - 1}))
-            for number, below in enumerate(tags.numbers(entries.get(_SUB_DIRECTORIES))[:_MOST_PAGES]):
-                place = {"page": len(seen) - 1, "subifd": number}
-                pages.append(_page(tags, tags.directory(below)[0], place))
-            at = tags.following(after)
-        except (ValueError, struct.error):
-            if not pages:
-                raise
-            break
+        entries, after = tags.directory(at)
+        below = tags.numbers(entries.get(_SUB_DIRECTORIES))[:_MOST_PAGES]
+        pages += [_page(tags, found) for found in (entries, *(tags.directory(one)[0] for one in below))]
+        at = tags.following(after)
     return pages
 
 
-def _page(tags: TagFile, entries: dict[int, Entry], place: dict[str, int]) -> _Page:
+def _page(tags: TagFile, entries: dict[int, Entry]) -> _Page:
     def one(tag: int, default: int) -> int:
         return tags.numbers(entries.get(tag), (default,))[0]
 
+    if any(tag in entries and not entries[tag].whole for tag in _LAYOUT):
+        raise damaged("its directory of tags")
     bits = set(tags.numbers(entries.get(_BITS), (1,)))
     numbers = set(tags.numbers(entries.get(_FORMAT), (_UNSIGNED,)))
     return _Page(
         entries=entries,
-        place=place,
         width=one(exif.WIDTH, 0),
         height=one(exif.HEIGHT, 0),
         kind=one(_TYPE, 0) | (_REDUCED if one(_OLD_TYPE, 0) == 2 else 0),
@@ -146,7 +145,7 @@ def _main(pages: list[_Page]) -> _Page:
     return page
 
 
-def _check(tags: TagFile, page: _Page) -> None:
+def _check(page: _Page) -> None:
     """Refuse what libvips reads otherwise than it is meant, or what the file cannot hold."""
     if page.photometric not in _CHANNELS:
         name = _OTHER_COLOURS.get(page.photometric, f"colours of kind {page.photometric}")
@@ -165,42 +164,84 @@ def _check(tags: TagFile, page: _Page) -> None:
         raise ImageError(f"a TIFF of {page.samples} samples a pixel in this layout is not supported")
     if page.photometric == _PALETTE and page.samples > 1:
         raise ImageError("a TIFF of palette colours with transparency is not supported")
-    _check_parts(tags, page)
 
 
-def _check_parts(tags: TagFile, page: _Page) -> None:
-    """The strips or tiles: as many as the size needs, inside of the file, and no fewer bytes than they can do with."""
-    separate = tags.numbers(page.entries.get(_PLANES), (1,))[0] == 2 and page.samples > 1
-    planes, samples = (page.samples, 1) if separate else (1, page.samples)
-    if tiled := _TILES in page.entries:
-        if separate:
-            raise ImageError("a TIFF of tiles in separate planes is not supported")
+@dataclass
+class _Parts:
+    """The strips or tiles: where each stands in the file, and the rows of each."""
+
+    places: list[tuple[int, int]]
+    width: int
+    height: int
+    tiled: bool
+    planes: int
+
+
+def _parts(tags: TagFile, page: _Page) -> _Parts:
+    planes = page.samples if tags.numbers(page.entries.get(_PLANES), (1,))[0] == 2 else 1
+    tiled = _TILES in page.entries
+    if tiled:
         width, height = (tags.numbers(page.entries.get(tag), (0,))[0] for tag in (_TILE_WIDTH, _TILE_HEIGHT))
         if not (width and height) or max(width, height) > 1 << 16:
             raise damaged("its tiles have no size")
-        across = -(-page.width // width)
     else:
-        height = min(tags.numbers(page.entries.get(_ROWS), (page.height,))[0], page.height) or page.height
-        width, across = page.width, 1
-    parts = across * -(-page.height // height) * planes
+        width, height = page.width, tags.numbers(page.entries.get(_ROWS), (page.height,))[0] or page.height
+        height = min(height, page.height)
+    count = -(-page.width // width) * -(-page.height // height) * planes
     offsets = tags.numbers(page.entries.get(_TILES if tiled else _STRIPS))
     lengths = tags.numbers(page.entries.get(_TILE_LENGTHS if tiled else _LENGTHS))
-    if len(offsets) < parts or len(lengths) < parts:
+    if len(offsets) < count or len(lengths) < count:
         raise damaged("it has fewer parts than its size needs")
-    size = -(-width * samples * page.bits // 8) * height
-    last = page.height % height or height
-    for number, (at, length) in enumerate(zip(offsets[:parts], lengths, strict=False)):
+    return _Parts(list(zip(offsets[:count], lengths, strict=False)), width, height, tiled, planes)
+
+
+def _check_parts(tags: TagFile, page: _Page, parts: _Parts) -> None:
+    """Each part must lie inside of the file, and have no fewer bytes than its pixels can do with."""
+    size = -(-parts.width * (page.samples // parts.planes) * page.bits // 8) * parts.height
+    last, in_plane = page.height % parts.height or parts.height, len(parts.places) // parts.planes
+    for number, (at, length) in enumerate(parts.places):
         if at + length > tags.size:
             raise damaged("its pixels end too early")
-        is_last = not tiled and number % -(-page.height // height) == parts // planes - 1
-        needed = size * last // height if is_last else size
+        is_last = not parts.tiled and number % in_plane == in_plane - 1
+        needed = size * last // parts.height if is_last else size
         if page.photometric == _YCBCR:
             needed //= 6  # subsampled, and a row or column may be cut
         growth = _GROWTH[page.compression]
         if growth and length * growth < needed:
-            raise damaged(f"{length} bytes cannot hold {width}x{needed * height // size} pixels")
+            raise damaged(f"a part of {length} bytes cannot hold its {needed}")
         if page.compression in _DEFLATE:
             _check_deflate(tags.read(at, length), needed)
+
+
+def _only_pixels(tags: TagFile, page: _Page, parts: _Parts) -> bytes:
+    """A TIFF of this page alone, with the tags that its pixels need."""
+    kept = tags.tags(page.entries, _PIXEL_TAGS) | {
+        exif.WIDTH: directories.longs(page.width),
+        exif.HEIGHT: directories.longs(page.height),
+        _BITS: directories.shorts(*[page.bits] * page.samples),
+        _COMPRESSION: directories.shorts(page.compression),
+        _PHOTOMETRIC: directories.shorts(page.photometric),
+        _SAMPLES: directories.shorts(page.samples),
+        _PLANES: directories.shorts(2 if parts.planes > 1 else 1),
+        _FORMAT: directories.shorts(*[page.numbers] * page.samples),
+    }
+    kept |= {_EXTRA: directories.shorts(*page.extra[: page.samples - page.channels])} if page.extra else {}
+    if parts.tiled:
+        kept |= {_TILE_WIDTH: directories.longs(parts.width), _TILE_HEIGHT: directories.longs(parts.height)}
+    else:
+        kept[_ROWS] = directories.longs(parts.height)
+    offsets_tag, lengths_tag = (_TILES, _TILE_LENGTHS) if parts.tiled else (_STRIPS, _LENGTHS)
+    lengths = [length for _, length in parts.places]
+    head = _with_offsets(kept | {lengths_tag: directories.longs(*lengths)}, {}, offsets_tag, lengths, tags.order)
+    return b"".join((head, *(tags.read(at, length) for at, length in parts.places)))
+
+
+def _with_offsets(own: Tags, below: Mapping[int, Tags], tag: int, lengths: list[int], order: str = "<") -> bytes:
+    """A header whose tag tells where parts of these lengths stand, if they follow it."""
+    # Which offsets they are does not change the length of the header.
+    before = len(directories.build(own | {tag: directories.longs(*lengths)}, below, order))
+    offsets = itertools.accumulate(lengths[:-1], initial=before)
+    return directories.build(own | {tag: directories.longs(*offsets)}, below, order)
 
 
 def _check_deflate(data: bytes, size: int) -> None:
@@ -222,10 +263,23 @@ def _profile(tags: TagFile, page: _Page) -> bytes | None:
     return tags.read(entry.at, entry.size) if entry and entry.at + entry.size <= tags.size else None
 
 
-def _decode(file: BinaryIO, tags: TagFile, page: _Page) -> np.ndarray:
+def _decode(tags: TagFile, page: _Page) -> np.ndarray:
+    parts = _parts(tags, page)
+    _check_parts(tags, page, parts)
+    if not (parts.tiled and parts.planes > 1):
+        return _native(tags, page, parts)
+    # libvips reads no tiles of separate planes.
+    if page.photometric == _WHITE_IS_ZERO:
+        raise ImageError("a TIFF of tiles in separate planes where white is zero is not supported")
+    grey, each = replace(page, photometric=_BLACK_IS_ZERO, samples=1, extra=()), len(parts.places) // parts.planes
+    planes = [parts.places[start : start + each] for start in range(0, len(parts.places), each)]
+    return np.concatenate([_native(tags, grey, replace(parts, places=p, planes=1)) for p in planes], axis=2)
+
+
+def _native(tags: TagFile, page: _Page, parts: _Parts) -> np.ndarray:
     bands = (1, 3) if page.photometric == _PALETTE else (page.samples,)
     formats = {"float"} if page.numbers == _FLOAT else {"ushort"} if page.bits == 16 else {"uchar"}
-    return native.decode("tiff", file, (page.width, page.height), bands, formats, **page.place)
+    return native.decode("tiff", _only_pixels(tags, page, parts), (page.width, page.height), bands, formats)
 
 
 def _to_picture(decoded: Decoded, page: _Page) -> None:
@@ -288,7 +342,4 @@ def head(shape: tuple[int, ...], dtype: np.dtype, own: Tags, below: Mapping[int,
         tags[_EXTRA] = directories.shorts(_STRAIGHT)
     if icc:
         tags[_PROFILE] = (7, len(icc), icc)
-    # The offsets do not change the length of what they count from.
-    before = len(directories.build(tags | {_STRIPS: directories.longs(*lengths)}, below))
-    offsets = [before + sum_ for sum_ in itertools.accumulate(lengths[:-1], initial=0)]
-    return directories.build(tags | {_STRIPS: directories.longs(*offsets)}, below)
+    return _with_offsets(tags, below, _STRIPS, lengths)
