@@ -16,7 +16,7 @@ import pytest
 from vaekit import batch, images, workers
 from vaekit.errors import UserError
 from vaekit.inputs import Input, expand, find_inputs, find_partner
-from vaekit.outputs import check_file, names_device
+from vaekit.outputs import Outputs, check_file, names_device
 
 PICTURE = images.encode(np.full((4, 5, 3), 90, np.uint8), ".png")
 
@@ -241,6 +241,13 @@ def test_an_output_never_replaces_a_mask(here):
         plan("p/a.png", output="mask.png", leave_out=Path("mask.png"), **options)
     # results beside photos and masks
     assert len(plan("both", leave_out=Path("both"), **options)[0]) == 1
+
+
+def test_an_input_that_must_not_be_replaced_by_its_own_output_is_not(here):
+    put("a.png")
+    (a,), _ = plan("a.png")
+    with pytest.raises(UserError, match="an output would replace the same file as the input"):
+        Outputs([a], "a.png", "mask", alone=True, overwrite=True, in_place=False)
 
 
 def test_results_named_like_samples_of_an_input_are_not_edited_again(here, capsys):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from vaekit.inputs import reason
 
 ATTEMPTS = 6
 """To give a file its name while Windows keeps it for a process that has it open; the pauses are 3 s in all."""
+
+_NAME = re.compile(r"epoch-([0-9]+)\.weights\.h5")
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,14 @@ def path(run: Path, epochs: int) -> Path:
 
 def found(run: Path) -> list[Path]:
     """A run's checkpoints, oldest first."""
-    return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))
+    there = (run / "checkpoints").glob("epoch-*.weights.h5")
+    return sorted((file for file in there if _NAME.fullmatch(file.name)), key=_epochs)
+
+
+def _epochs(checkpoint: Path) -> int:
+    match = _NAME.fullmatch(checkpoint.name)
+    assert match is not None
+    return int(match[1])
 
 
 def load_newest(model: keras.Model, run: Path) -> int:
@@ -55,7 +65,7 @@ def load_newest(model: keras.Model, run: Path) -> int:
                 raise CheckpointError(f"{message}; the run has no other checkpoint left") from None
             log.warning("%s: %s is taken instead", message, there[place - 1].name)
         else:
-            return int(there[place].name.removeprefix("epoch-").split(".")[0])
+            return _epochs(there[place])
     raise CheckpointError(f"{run}: no checkpoint in it")
 
 

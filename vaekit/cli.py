@@ -56,7 +56,7 @@ def train(
     """
     from vaekit.recipe import load_recipe
 
-    loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
+    loaded = load_recipe(recipe_path(os.path.expanduser(recipe)), [*implied(recipe), *(changes or [])], data or [])
     # After the recipe is found good: Keras and its backend take seconds.
     from vaekit.starting import weights
     from vaekit.training import train as run

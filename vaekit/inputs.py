@@ -320,12 +320,12 @@ def find_partner(item: Input, partners: Path, suffix: str) -> Path:
     """
     folder, stem = (partners / item.relative).parent, item.relative.stem
     mixed = _real(folder) == _real(item.path.parent)
-    name = re.compile(re.escape(stem) + (rf"{suffix}\d*" if mixed else rf"({suffix}\d*)?"))
     try:
-        there = list(folder.iterdir()) if folder.is_dir() else []
+        there = _by_stem(os.path.abspath(folder), suffix).get(stem, [])
     except OSError as error:
         raise ImageError(f"{item}: {folder}: cannot be read: {reason(error)}") from None
-    found = [f for f in there if name.fullmatch(f.stem) and f.suffix.lower() in SUFFIXES and f.is_file()]
+    found = [folder / name for name in there if not (mixed and Path(name).stem == stem)]
+    found = [file for file in found if os.path.isfile(file)]
     what = suffix.strip("_")
     if not found:
         wanted = folder / (stem + suffix if mixed else stem)
@@ -333,3 +333,17 @@ def find_partner(item: Input, partners: Path, suffix: str) -> Path:
     if len(found) > 1:
         raise ImageError(f"{item}: several {what}s for it: {', '.join(sorted(map(str, found)))}")
     return found[0]
+
+
+@functools.lru_cache(16)  # of a folder that is not listed anew for every picture
+def _by_stem(folder: str, suffix: str) -> dict[str, list[str]]:
+    """Names of a folder's images by their stems, and by what stands before `suffix` and digits."""
+    partner = re.compile(rf"(.+){re.escape(suffix)}\d*")
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        file = Path(name)
+        if file.suffix.lower() in SUFFIXES:
+            match = partner.fullmatch(file.stem)
+            for stem in (file.stem, match[1]) if match else (file.stem,):
+                found.setdefault(stem, []).append(name)
+    return found

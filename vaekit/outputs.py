@@ -108,6 +108,7 @@ class Outputs:
         overwrite: replace what is there.
         skip_existing: leave an input alone whose outputs are there.
         masks: a mask, or a folder of masks, that is not to be replaced either.
+        in_place: whether an input may be replaced by its own output, where that is named as it is.
 
     Attributes:
         inputs: those of `inputs` that are not results of another one.
@@ -130,6 +131,7 @@ class Outputs:
         overwrite: bool = False,
         skip_existing: bool = False,
         masks: Path | None = None,
+        in_place: bool = True,
     ):
         if overwrite and skip_existing:
             raise UserError("--overwrite and --skip-existing exclude each other")
@@ -149,9 +151,9 @@ class Outputs:
         if self.output is None and any(item.name for item in inputs):
             raise UserError(f"{inputs[0]}: name an output: -o FILE, or -o - for standard output")
         self.inputs = list(inputs)
-        self.kept = self._replaced(masks)
+        self.kept = self._replaced(masks, in_place)
 
-    def _replaced(self, masks: Path | None) -> dict[Path, str]:
+    def _replaced(self, masks: Path | None, in_place: bool) -> dict[Path, str]:
         """Files that an output could be, and that must not be replaced, with what they are.
 
         Without --overwrite nothing is replaced; inputs that are named like another's result are results then.
@@ -168,7 +170,7 @@ class Outputs:
                 if (status := _status(path)) is None:
                     continue
                 other = by_file.get((status.st_dev, status.st_ino))
-                if other is item and os.path.abspath(path) == os.path.abspath(item.path):
+                if in_place and other is item and os.path.abspath(path) == os.path.abspath(item.path):
                     continue  # asked for by name
                 if other is not None:
                     kept[path] = "the same file as the input" if other is item else f"the input {other}"
@@ -176,7 +178,7 @@ class Outputs:
                 elif masks is not None and _is_mask(path, masks, item):
                     kept[path] = "a mask"
                 if self.overwrite and path in kept and path in certain:
-                    raise UserError(f"{path}: an output would replace {kept[path]}: name another folder")
+                    raise UserError(f"{path}: an output would replace {kept[path]}; name another")
         if results and not self.overwrite:
             self.inputs = [item for item in self.inputs if item not in results]
             console.warn(f"{', '.join(sorted(map(str, results)))}: left out, named as a result of another input is")

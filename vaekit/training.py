@@ -66,7 +66,9 @@ def sources(recipe: Recipe, split: str) -> JoinedSource:
 
 
 def _spec(recipe: Recipe, source: str) -> str:
-    return source if source.startswith(NOT_FILES) else str(Path(recipe.root) / os.path.expanduser(source))
+    if source.startswith(NOT_FILES):
+        return source
+    return str(Path(os.path.expanduser(recipe.root)) / os.path.expanduser(source))
 
 
 def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None) -> Batches:
@@ -148,6 +150,7 @@ def train(
     if task.complete:
         recipe = task.complete(recipe)
     data = batches(recipe, task, "train")
+    data.rows(0, range(1))  # what an example lacks is told before anything is written
     with checkpoints.lock(run) if place.chief else contextlib.nullcontext():
         done = checkpoints.found(run)
         if done and not resume:

@@ -122,7 +122,7 @@ def inpaint(
     saved = None
     if save_mask:
         again = overwrite or skip_existing  # a mask may be there of an edit that was interrupted
-        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again)
+        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again, in_place=False)
     holes = Holes(
         mask,
         invert=invert_mask,
