@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from vaekit import workers
 from vaekit.errors import UserError
@@ -36,6 +37,8 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     skipped: bool = False
+    details: dict = field(default_factory=dict)
+    summary: str = ""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Report:
     failed: list[dict] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
+    summary: str = ""
+    """Of the last input that was done."""
 
     def add(self, outcome: Outcome) -> None:
         """Note an outcome, and tell on standard error what a user must hear of it at once."""
@@ -61,13 +66,15 @@ class Report:
             self.skipped.append(outcome.input)
             return
         entry = {"input": outcome.input, "outputs": list(outcome.outputs), "seconds": outcome.seconds}
-        self.done.append({**entry, "notes": list(outcome.notes)})
+        self.done.append({**entry, "notes": list(outcome.notes), **outcome.details})
+        self.summary = outcome.summary
 
     def line(self) -> str:
         """One line for people."""
         outputs = [name for entry in self.done for name in entry["outputs"]]
         where = outputs[0] if len(outputs) == 1 else f"{len(outputs)} files"
         parts = [f"{len(self.done)} done ({where}) in {self.seconds:.1f} s"] if outputs else []
+        parts += [self.summary] if self.summary and len(self.done) == 1 else []
         parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += ["interrupted"] if self.interrupted else []
@@ -251,8 +258,20 @@ def plan(
     return inputs, Outputs(inputs, output, command, alone=alone, **options)
 
 
-Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
-"""Edits an input, writes its files, returns their paths and notes for the user."""
+class Edited(NamedTuple):
+    """What an edit wrote and has to say."""
+
+    paths: Sequence[Path]
+    notes: Sequence[str]
+    """For the user, on standard error."""
+    details: dict | None = None
+    """Further entries of the report in JSON."""
+    summary: str = ""
+    """For the summary line, where there is one input."""
+
+
+Edit = Callable[[Input], Edited | tuple[Sequence[Path], Sequence[str]]]
+"""Edits an input and writes its files."""
 
 
 def run(
@@ -327,7 +346,7 @@ class _Attempts:
         try:
             if self.targets.done(item):
                 raise DoneError
-            outputs, notes = edit(item)
+            edited = Edited(*edit(item))
         except DoneError:
             return Outcome(str(item.path), skipped=True)
         except (ImageError, OSError, MemoryError) as error:
@@ -335,7 +354,14 @@ class _Attempts:
             message = reason if str(item.path) in reason else f"{item.path}: {reason}"
             return Outcome(str(item.path), error=message)
         seconds = round(time.monotonic() - began, 3)
-        return Outcome(str(item.path), tuple(str(path) for path in outputs), tuple(notes), seconds)
+        return Outcome(
+            str(item.path),
+            tuple(str(path) for path in edited.paths),
+            tuple(edited.notes),
+            seconds,
+            details=edited.details or {},
+            summary=edited.summary,
+        )
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +17,20 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vaekit import batch
+    from vaekit.apps.inpaint.editor import Fill
     from vaekit.runtime import RuntimeName
+
+
+class FillWith(enum.StrEnum):
+    """What fills a hole."""
+
+    AUTO = "auto"
+    NETWORK = "network"
+    TEXTURE = "texture"
+
+
+UNSURE = 0.5
+"""Confidence below which a user is told to look at a fill."""
 
 
 def inpaint(
@@ -27,6 +42,13 @@ def inpaint(
     recursive: options.Recursive = False,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is the hole.")] = False,
     resize_mask: Annotated[bool, typer.Option("--resize-mask", help="Fit a mask of another size (nearest).")] = False,
+    fill: Annotated[
+        FillWith,
+        typer.Option(
+            help="What fills the holes: the network, the photo's own texture, or whichever suits each hole "
+            "(the network in faces and thin holes)."
+        ),
+    ] = FillWith.AUTO,
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
         float,
@@ -59,7 +81,9 @@ def inpaint(
 
       vaekit inpaint photos/ --mask masks/ -o repaired/ --recursive
 
-      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2
+      vaekit inpaint street.jpg --mask car.png --dilate 4 --samples 3
+
+      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2 --fill network
 
       vaekit inpaint face.png --mask eyes.png --samples 4 --seed 1
 
@@ -90,7 +114,7 @@ def inpaint(
         in_faces=in_faces or face_model is not None,
         face_model=face_model,
         seed=seed,
-        controls={"iterations": iterations, "feather": feather},
+        controls={"fill": fill.value, "iterations": iterations, "feather": feather},
         max_pixels=max_pixels,
     )
     status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
@@ -110,30 +134,51 @@ def _open(
     controls: dict,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.inpaint.editor import Editor
 
     holes.read_only()
     editor = Editor(bundle, runtime=runtime, threads=threads)
     finder = faces.open_finder(face_model, threads) if in_faces else None
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = holes(item, picture.pixels.shape[:2])
         paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
         # A first repair shows the faces that the holes hide.
         found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
+        fills: list[Fill] = []
         for number, path in enumerate(paths):
             if not hole.any() and path.suffix == item.path.suffix:
                 images.copy(item.path, path, overwrite=targets.overwrite)
                 continue
             drawn = (seed or 0) + number if len(paths) > 1 else seed
-            repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
-            images.write(path, repaired, like=picture, overwrite=targets.overwrite)
-        notes = picture.notes if hole.any() else (*picture.notes, "the mask is empty: copied")
-        return paths, notes
+            repaired = editor.repair(picture.pixels, hole, seed=drawn, found=found, **controls)
+            fills += repaired.fills
+            images.write(path, repaired.image, like=picture, overwrite=targets.overwrite)
+        notes = (*picture.notes, *_unsure(fills)) if hole.any() else (*picture.notes, "the mask is empty: copied")
+        return batch.Edited(paths, notes, {"fills": [fill._asdict() for fill in fills]}, _summary(fills))
 
     return edit
+
+
+def _summary(fills: Sequence[Fill]) -> str:
+    """What filled how many holes, and how sure it is: "texture 2, network 1, least sure 64 %"."""
+    counts = {method: sum(fill.method == method for fill in fills) for method in ("texture", "network")}
+    parts = [f"{method} {count}" for method, count in counts.items() if count]
+    if fills:
+        parts.append(f"least sure {min(fill.confidence for fill in fills):.0%}")
+    return ", ".join(parts)
+
+
+def _unsure(fills: Sequence[Fill]) -> list[str]:
+    """A note for the hole that most likely looks wrong, if one does."""
+    worst = min(fills, key=lambda fill: fill.confidence)
+    if worst.confidence >= UNSURE:
+        return []
+    left, top, width, height = worst.box
+    place = f"the hole of {width}x{height} at ({left}, {top})"
+    return [f"{place} is likely not filled well ({worst.confidence:.0%} sure): look at it; --samples gives others"]
 
 
 @dataclass
