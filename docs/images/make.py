@@ -21,7 +21,7 @@ EXAMPLE = FOLDER.parents[1] / "apps" / "inpaint" / "example"
 HEIGHT = 300
 """Of the panels, in pixels."""
 
-SHIPS = [[(85, 200), (170, 200), (170, 245), (85, 245)], [(505, 195), (605, 195), (605, 242), (505, 242)]]
+SHIPS = [[(80, 202), (186, 202), (186, 244), (80, 244)], [(502, 198), (612, 198), (612, 242), (502, 242)]]
 STATUE = [[(250, 30), (300, 30), (315, 160), (335, 200), (335, 290), (355, 362), (190, 362), (215, 290), (222, 170)]]
 
 
@@ -56,7 +56,7 @@ def removal(name: str, shapes: list, work: Path) -> list[Path]:
     images.write(work / "mask.png", mask)
     marked = np.where(mask > 0, np.uint8([255, 60, 60]), images.read(source).pixels)
     images.write(work / "marked.png", marked)
-    vaekit("inpaint", source, "--mask", work / "mask.png", "-o", work / "out.png")
+    vaekit("inpaint", source, "--mask", work / "mask.png", "--dilate", 6, "-o", work / "out.png")
     return [work / "marked.png", work / "out.png"]
 
 
