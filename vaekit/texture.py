@@ -37,7 +37,6 @@ CENTRAL = 0.05
 """Preference for copying from the middle of a patch: cost of a squared pixel of distance from it."""
 BLENDED = 60.0
 """Pixels from a seam to which its blend reaches."""
-LIMIT = None
 VARIETY = 3.0
 """With a seed, how many times more the distance of patches in parts of the image counts at most."""
 
@@ -376,8 +375,6 @@ def blend(copied, level, source):
         two = values[second] - values[np.maximum(second - step, 0)]
         share = np.where(hole[a][seam], np.where(hole[b][seam], 0.5, 1.0), 0.0)[:, None].astype(np.float32)
         miss = share * one + (1 - share) * two - (part[b][seam] - part[a][seam])
-        if LIMIT:
-            miss /= 1 + (np.abs(miss).max(axis=1, keepdims=True) / LIMIT) ** 2
         divergence[b][seam] -= miss
         divergence[a][seam] += miss
     correction = np.zeros_like(copied)
