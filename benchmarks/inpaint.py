@@ -2,7 +2,10 @@
 
     python benchmarks/inpaint.py ../shared/data/celeb --holdout identity:15 --side 128 --parts
     python benchmarks/inpaint.py ../shared/data/photos/set14 --holes 5-15
+    python benchmarks/inpaint.py ../shared/data/celeb2 --holdout identity:15 --paste ../shared/data/photos/more
 
+With --paste the images are faces of 80 to 125 px, blended into squares of 250 px of the photos whose number is
+divisible by 10.
 PSNR and L1 are means over images of the hole's pixels, SSIM of whole images, time of one repair. FD is the
 Frechet distance of whole repaired images to the true ones in the features of benchmarks/features.py (0 for a
 perfect repair; left out for fewer than 128 images). With --parts, boxes of the wide face template (an eye, the
@@ -24,7 +27,7 @@ from rich.progress import track
 
 from vaekit import images
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.data import holes
+from vaekit.data import Holdout, holes, open_source
 from vaekit.metrics import frechet_distance, l1, psnr, ssim
 
 PARTS = {
@@ -87,6 +90,29 @@ def references(pictures: list[np.ndarray]) -> dict:
         return np.where(mask[..., None], cv2.resize(next(following), image.shape[1::-1]), image)
 
     return {"blurred truth": blurred, "next picture": another}
+
+
+def pasted(faces: list[np.ndarray], photos: list[np.ndarray]) -> list[np.ndarray]:
+    """Blend each face, 80 to 125 px wide, into a random square of 250 px of a photo; uint8 [250, 250, 3] each."""
+    composed = []
+    for index, face in enumerate(faces):
+        rng = np.random.default_rng(index)
+        photo = photos[index % len(photos)]
+        factor = max(250 / min(photo.shape[:2]), rng.uniform(0.4, 0.8))
+        photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        y, x = (int(rng.integers(0, length - 249)) for length in photo.shape[:2])
+        square = photo[y : y + 250, x : x + 250].astype(np.float32)
+        side = int(rng.integers(80, 126))
+        small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        ellipse = np.zeros((side, side), np.float32)
+        half = side // 2
+        cv2.ellipse(ellipse, (half, half), (round(0.4 * side), round(0.46 * side)), 0, 0, 360, 1.0, -1)
+        weight = cv2.GaussianBlur(ellipse, (0, 0), 0.025 * side)[..., None]
+        top, left = (int(n) for n in rng.integers(0, 250 - side + 1, 2))
+        area = square[top : top + side, left : left + side]
+        area += weight * (small - area)
+        composed.append(np.rint(square).astype(np.uint8))
+    return composed
 
 
 def measure(pictures: list[np.ndarray], classes: dict, repairs: dict, features: Features) -> list[dict]:
@@ -181,6 +207,7 @@ def main() -> None:
     add_source(parser)
     parser.add_argument("--holes", default="5-15,15-30,30-50,square")
     parser.add_argument("--parts", action="store_true", help="also boxes over the parts of a face")
+    parser.add_argument("--paste", help="a folder of photos: small faces in squares of them")
     parser.add_argument("--references", action="store_true", help="also repairs that know the truth")
     parser.add_argument("--iterations", default="1,5,10")
     parser.add_argument("--bundle", default="inpaint")
@@ -189,6 +216,9 @@ def main() -> None:
     parser.add_argument("--card", action="store_true", help="write the comparison into the bundle's card")
     arguments = parser.parse_args()
     pictures = load(arguments)
+    if arguments.paste:
+        source = open_source(arguments.paste, split="validation", holdout=Holdout("file", 10))
+        pictures = pasted(pictures, [source[index]["image"] for index in range(len(source))])
     classes = hole_classes(arguments.holes.split(","), arguments.parts)
     repairs = methods(arguments.bundle, [int(n) for n in arguments.iterations.split(",")])
     if arguments.references:

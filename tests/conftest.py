@@ -88,13 +88,11 @@ def bundles(tmp_path_factory, worker_id) -> Path:
 def server(bundles):
     """The address of a server of the small bundles."""
     command = [sys.executable, "-m", "vaekit", "serve", "--models", str(bundles), "--port", "0", "--jobs", "2"]
-    limits = ["--queue", "8", "--receive-timeout", "2", "--timeout", "20", "--max-body", "3000000"]
-    limits += ["--max-pixels", "1000000"]
-    process = subprocess.Popen([*command, *limits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    yield process.stdout.readline().split()[-1]
-    process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=30)
-    assert (out, error, process.returncode) == ("", "", 0)
+    limits = ["--max-body", "3000000", "--max-pixels", "1000000"]
+    with subprocess.Popen([*command, *limits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().split()[-1]
+        process.send_signal(signal.SIGTERM)
+        assert (*process.communicate(), process.returncode) == ("", "", 0)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ import pytest
 
 from vaekit import images
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.bundle import BundleError, find
+from vaekit.bundle import CARD, ONNX, BundleError, digest, find
 from vaekit.runtime import open_network
+from vaekit.saved_model import check_ops
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("reads SavedModels", allow_module_level=True)
@@ -160,6 +162,79 @@ def test_a_card_that_is_none_is_told(tmp_path, card):
     (extra / "card.json").write_text(card)
     with pytest.raises(BundleError, match=r"card\.json"):
         find(str(tmp_path / "mine"))
+
+
+def test_what_every_app_exports_is_made_of_ops_that_only_compute(bundles):
+    for name in ("inpaint", "superres", "edit", "frontalize"):
+        exported = find(str(bundles / name))
+        assert not exported.shipped
+        check_ops(exported.path)
+
+
+def saved(folder, function, *, module=None):
+    """A bundle of a TensorFlow module with one signature, its checksums all right."""
+    module = module or tf.Module()
+    spec = tf.TensorSpec((None,), tf.float32)
+    signature = tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+    tf.saved_model.save(module, str(folder), signatures={"tensor": signature})
+    (folder / "fingerprint.pb").unlink()
+    shutil.rmtree(folder / "assets")
+    (folder / ONNX).parent.mkdir()
+    (folder / ONNX).write_bytes(b"")
+    sums = {p.relative_to(folder).as_posix(): digest(p) for p in folder.rglob("*") if p.is_file()}
+    (folder / CARD).write_text(json.dumps({"sha256": sums}))
+    return find(str(folder))
+
+
+def test_a_foreign_saved_model_that_writes_files_is_not_run(tmp_path):
+    target = str(tmp_path / "written")
+
+    def writes(image):
+        with tf.control_dependencies([tf.io.write_file(target, "x")]):
+            return {"image": tf.identity(image)}
+
+    def hidden(image):
+        return {"image": tf.cond(image[0] > 0, lambda: writes(image)["image"], lambda: image)}
+
+    def reads(image):
+        return {"image": image + tf.cast(tf.strings.length(tf.io.read_file(target)), tf.float32)}
+
+    for number, function in enumerate((writes, hidden, reads)):
+        bundle = saved(tmp_path / "bundle" / str(number), function)
+        with pytest.raises(BundleError, match=r"holds the op (WriteFile|ReadFile), which can do more than compute"):
+            open_network(bundle, "tensorflow")
+    plain = saved(tmp_path / "bundle" / "9", lambda image: {"image": image * 2.0})
+    assert open_network(plain, "tensorflow")(image=np.ones(3, np.float32)).tolist() == [2.0, 2.0, 2.0]
+    (plain.path / "saved_model.pbtxt").write_text("")
+    with pytest.raises(BundleError, match=r"saved_model\.pbtxt: not listed"):
+        open_network(plain, "tensorflow")
+    with pytest.raises(BundleError, match=r"only saved_model\.pb is loaded"):
+        check_ops(plain.path)
+    (plain.path / "saved_model.pbtxt").unlink()
+    (plain.path / "saved_model.pb").write_bytes(b"\xff" * 9)
+    with pytest.raises(BundleError, match=r"saved_model\.pb: cannot be read"):
+        check_ops(plain.path)
+
+
+def test_weights_in_other_files_are_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.ones((2000,), np.float32), "w")
+    node = helper.make_node("Add", ["image", "w"], ["tensor"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2000]) for name in ("image", "tensor")]
+    model = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:], [weight]))
+    model.ir_version = 8
+    path = tmp_path / "mine" / "1" / ONNX
+    path.parent.mkdir(parents=True)
+    for external in (False, True):
+        path.unlink(missing_ok=True)
+        onnx.save_model(model, path, save_as_external_data=external, location="weights.bin", size_threshold=0)
+        (path.parents[1] / CARD).write_text(json.dumps({"sha256": {ONNX: digest(path)}}))
+        if not external:
+            assert open_network(find(str(tmp_path / "mine"))).inputs == {"tensor": {"image": (2000,)}}
+    with pytest.raises(BundleError, match=r"model\.onnx: keeps weights in other files"):
+        open_network(find(str(tmp_path / "mine")))
 
 
 def test_the_card_is_json_without_a_path_of_the_machine_that_made_it(bundle):

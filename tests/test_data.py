@@ -77,11 +77,11 @@ def test_rows_of_an_array_go_with_the_rows_of_the_table(folder):
 def test_rare_labels_are_met_as_often_as_is_asked(folder):
     rows = ["file,hat,grin", "1.png,1,0", "2.png,0,1", "3.png,0,0", "10.png,0,1", "20.png,0,1"]
     folder.with_name("faces.csv").write_text("\n".join(rows), "utf-8")
-    source = open_source(str(folder), split="train", holdout=Holdout("file", 7), labels=["hat", "grin"], balance=0.4)
-    # A hat is worn in 1 of 5: .4 / .2 = 2 times; no grin is 2 of 5: once.
-    assert levels(source) == [1, 1, 2, 3, 10, 20]
+    source = open_source(str(folder), split="train", holdout=Holdout("file", 20), labels=["hat", "grin"], balance=0.4)
+    # 20.png is kept. A hat is worn in 1 of 4: .4 / .25, rounded, is 2 times; a grin in 2 of 4: once.
+    assert levels(source) == [1, 1, 2, 3, 10]
     with pytest.raises(DataError, match="balance needs labels"):
-        open_source(str(folder), split="train", holdout=Holdout("file", 7), balance=0.4)
+        open_source(str(folder), split="train", holdout=Holdout("file", 20), balance=0.4)
 
 
 def test_a_column_of_other_numbers_is_no_attribute(folder):
@@ -142,6 +142,87 @@ def test_npz_with_mnist_names_and_with_plain_ones(tmp_path):
     np.savez(tmp_path / "pickled.npz", images=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"pickled\.npz"):
         open_source(str(tmp_path / "pickled.npz"))
+
+
+def test_labels_of_an_npz_are_classes_however_they_are_shaped(tmp_path):
+    pictures, classes = np.zeros((4, 6, 5, 3), np.uint8), np.array([2, 0, 1, 2])
+    for labels in (classes, classes[:, None].astype(np.uint8), np.eye(3)[classes], classes.astype(np.float32)):
+        np.savez(tmp_path / "a.npz", x_train=pictures, y_train=labels)
+        source = open_source(str(tmp_path / "a.npz"))
+        assert [source[i]["label"] for i in range(4)] == [2, 0, 1, 2]
+        assert source.labels.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("images_", "labels", "message"),
+    [
+        ((4, 6, 5, 3), np.array(["cat", "dog", "cat", "cat"]), "y_train is of <U3; expected whole numbers"),
+        ((4, 6, 5, 3), np.array([0.5, 1, 0, 1]), "expected whole numbers"),
+        ((4, 6, 5, 3), np.array([0, 1, 0]), r"y_train is \(3,\), not a label for each of 4 images"),
+        ((4, 6, 5, 3), np.array(3), "not a label for each of 4 images"),
+        ((4, 6, 5, 3), np.ones((4, 2), int), "one-hot"),
+        ((4, 3, 32, 32), None, "its channels stand first"),
+        ((4, 6, 5, 7), None, "with 1, 3 or 4 channels"),
+        ((4, 0, 5, 3), None, "expected images"),
+    ],
+)
+def test_an_npz_of_another_layout_is_told_in_one_line(tmp_path, images_, labels, message):
+    arrays = {"x_train": np.zeros(images_, np.uint8)} | ({} if labels is None else {"y_train": labels})
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        open_source(str(tmp_path / "a.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_npz_that_is_cut_short_or_none_is_told_in_one_line(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x_train=np.random.default_rng(0).integers(0, 256, (9, 30, 30, 3), np.uint8))
+    whole = path.read_bytes()
+    for content in (whole[:5000], b"", b"PK\x03\x04", whole[:2000] + bytes(1000) + whole[3000:]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.npz: cannot be read") as caught:
+            open_source(str(path))
+        assert "\n" not in str(caught.value)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"20240101_{hour:02d}0000.png" for hour in range(1, 24)],
+        [f"{name}/{name}_0001.png" for name in "ABCDEFGHIJKLMNOPQRST"],
+        [f"photo{number}.png" for number in range(1, 6)],
+        [f"{letter}.png" for letter in "abcdefghijklmnopqrstuvwxyz"],
+    ],
+)
+def test_about_every_20th_file_is_kept_whatever_the_names_are(tmp_path, names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        images.write(tmp_path / name, plain(1))
+    kept = len(open_source(str(tmp_path), split="validation"))
+    assert kept == -(-len(names) // 20)
+    assert len(open_source(str(tmp_path), split="train")) == len(names) - kept
+
+
+def test_linked_folders_are_read_once_and_hidden_files_are_not(folder):
+    (folder / "again").symlink_to(folder, target_is_directory=True)
+    (folder.parent / "more").mkdir()
+    images.write(folder.parent / "more" / "4.png", plain(4))
+    (folder / "linked").symlink_to(folder.parent / "more", target_is_directory=True)
+    (folder / "twice").symlink_to(folder.parent / "more", target_is_directory=True)
+    (folder / "._1.png").write_bytes(b"a resource fork")
+    (folder / "@eaDir").mkdir()
+    images.write(folder / "@eaDir" / "5.png", plain(5))
+    assert sorted(levels(open_source(str(folder)))) == [1, 2, 3, 4, 10, 20]
+
+
+def test_tables_are_found_from_within_the_folder_too(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    source = open_source(".", labels="mood")
+    assert [source[i]["label"] for i in range(5)] == [1, 0, 1, 2, 0]
 
 
 def test_tfds_names_are_read_by_random_access():

@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
+import pickle
 import subprocess
 import sys
 import tracemalloc
 from importlib.machinery import ModuleSpec
 
 import cv2
+import joblib
+import lz4.frame
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -121,7 +124,7 @@ def package(tmp_path_factory):
 def test_the_networks_are_the_packages(package):
     asked, answers = package
     compared = 0
-    for index, network in enumerate(mtcnn.load(threads=1)):
+    for index, network in enumerate(mtcnn.load()):
         for number, answer in enumerate(network(asked[f"images{index}"])):
             expected = np.moveaxis(answers[f"answer{index}{number}"], -1, 1)
             np.testing.assert_allclose(answer, expected, atol=1e-5)
@@ -191,14 +194,14 @@ print(len(found), *(name in sys.modules for name in ("tensorflow", "keras", "mtc
     assert done.stdout.split() == ["1", "False", "False", "False"]
 
 
-@pytest.mark.parametrize("name", ["mtcnn", "joblib", "onnx"])
+@pytest.mark.parametrize("name", ["mtcnn", "lz4"])
 def test_what_is_not_installed_is_told_with_the_ways_out(monkeypatch, name):
-    monkeypatch.setitem(sys.modules, name, None)
-    if name == "mtcnn":
-        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked: None if asked == name else find_spec(asked))
+    assert not faces.installed()
     with pytest.raises(UserError) as error:
         faces.open_finder()
-    for way in ("pip install 'vaekit[faces]'", "--face-model", "--aligned"):
+    for way in ("pip install mtcnn", "--face-model", "--aligned"):
         assert way in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -223,114 +226,215 @@ def test_damaged_weights_are_named(monkeypatch, tmp_path, damage):
     assert "\n" not in str(error.value)
 
 
+class Evil:
+    """Pickled, it makes a folder when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("made",)
+
+
+def test_nothing_in_a_weight_file_is_executed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.lz4"
+    path.write_bytes(lz4.frame.compress(pickle.dumps([Evil(), b"12345678"])))
+    with pytest.raises(ValueError, match="too few arrays"):
+        mtcnn.read_weights(path, [(2,)])
+    assert not (tmp_path / "made").exists()
+
+
+def test_weights_are_read_as_joblib_writes_them(tmp_path):
+    rng = np.random.default_rng(0)
+    written = [rng.normal(size=shape).astype(np.float32) for shape in [(3, 3, 1, 2), (2,), (1, 1, 2)]]
+    joblib.dump(written, tmp_path / "weights.lz4")
+    shapes = [array.shape for array in written]
+    for array, other in zip(mtcnn.read_weights(tmp_path / "weights.lz4", shapes), written, strict=True):
+        np.testing.assert_array_equal(array, other)
+    for wrong in (shapes[:2], [*shapes, (1,)]):
+        with pytest.raises(ValueError, match=r"arrays|opcode"):
+            mtcnn.read_weights(tmp_path / "weights.lz4", wrong)
+
+
 # === Which photo, which face ===
 
 
 class Markers:
-    """A stand-in finder: the middles of five squares of known colours; upright where the first is above the last."""
+    """A stand-in finder of faces that are drawn as five dots: of one colour each for eyes, nose and mouth.
 
-    COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))
-    PLACES = ((100, 60), (160, 60), (130, 100), (100, 140), (160, 140))
-    sure = 0.9
+    It sees every face as upright where the mouth is below the eyes.
 
-    def __init__(self, upright=0.95, otherwise=None):
-        self.upright, self.otherwise, self.calls = upright, otherwise, 0
+    Args:
+        scores: of the faces, by number.
+        once: numbers of those that it does not see again in a crop.
+        smallest: the least distance between eyes, in pixels.
+    """
+
+    COLOURS = (((250, 0, 0), (0, 250, 0), (0, 0, 250)), ((250, 250, 0), (0, 250, 250), (250, 0, 250)))
+    least = 0.9
+
+    def __init__(self, scores=(0.95, 0.95), once=(), smallest=0.0):
+        self.scores, self.once, self.smallest, self.calls = scores, once, smallest, []
 
     @classmethod
-    def picture(cls, times=1):
-        picture = np.full((240, 320, 3), 90, np.uint8)
-        for colour, (x, y) in zip(cls.COLOURS, cls.PLACES, strict=True):
-            picture[y - 8 : y + 9, x - 8 : x + 9] = colour
-        return picture.repeat(times, axis=0).repeat(times, axis=1)
+    def draw(cls, picture, number, matrix):
+        """Draw a face to which a similarity takes the template; returns its points."""
+        points = moved(matrix, TEMPLATE_W)
+        radius = 0.09 * np.hypot(*matrix[:, 0])
+        rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+        for (x, y), part in zip(points, (0, 0, 1, 2, 2), strict=True):
+            picture[np.hypot(columns - x, rows - y) < radius] = cls.COLOURS[number][part]
+        return points
 
     def __call__(self, image):
-        self.calls += 1
+        self.calls.append(image.shape[:2])
+        return [face for number in (0, 1) if (face := self.face(image.astype(int), number))]
+
+    def face(self, image, number):
         points = []
-        for colour in self.COLOURS:
-            rows, columns = np.nonzero(np.abs(image.astype(int) - colour).max(axis=-1) < 60)
-            points.append((columns.mean(), rows.mean()))
+        for colour, count in zip(self.COLOURS[number], (2, 1, 2), strict=True):
+            seen = np.abs(image - colour).max(axis=-1) < 60
+            pieces, _, stats, centres = cv2.connectedComponentsWithStats(seen.astype(np.uint8))
+            if pieces <= count:
+                return None
+            kept = centres[1:][np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:count]]
+            points += sorted(kept.tolist())
         points = np.array(points)
-        score = self.upright if points[4, 1] > points[0, 1] and points[1, 0] > points[0, 0] else self.otherwise
-        if score is None:
-            return []
-        if score != self.upright:  # wrong points that look upright
-            points = np.array(self.PLACES, float)
-        return [face_at(points, (*points.min(axis=0), *np.ptp(points, axis=0)), score)]
+        across, down = points[3:].mean(axis=0) - points[:2].mean(axis=0)
+        small = np.hypot(*(points[1] - points[0])) < self.smallest
+        again = image.shape[:2] == (faces.LOOK, faces.LOOK)
+        if down <= abs(across) or small or (again and number in self.once):
+            return None
+        box = (*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist())
+        return face_at(points, box, self.scores[number])
 
 
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("times", [1, 7])
-def test_points_and_box_are_the_photos_own(turns, times):
-    photo = np.rot90(Markers.picture(times), turns)
-    markers = Markers()
-    (face,) = faces.find(photo, markers)
-    assert markers.calls == {0: 1, 3: 2, 1: 3, 2: 4}[turns]
-    upright = (np.array(Markers.PLACES) + 0.5) * times - 0.5
-    expected = turned(upright, turns, 320 * times, 240 * times)
-    np.testing.assert_allclose(face.points, expected, atol=0.01 if times == 1 else 1)
-    np.testing.assert_allclose(face.box[:2], expected.min(axis=0), atol=0.01 if times == 1 else 1)
-    np.testing.assert_allclose(face.box[2:], np.ptp(expected, axis=0), atol=0.01 if times == 1 else 2)
+def grey(height=240, width=320):
+    return np.full((height, width, 3), 90, np.uint8)
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 50, 90, 130, 180, 215, 270, 310])
+@pytest.mark.parametrize("times", [1, 6])
+def test_faces_at_any_angle_are_found_in_the_photos_own_pixels(degrees, times):
+    photo = grey(240 * times, 320 * times)
+    at = similarity(140 * times, degrees, 0, 0)
+    at[:, 2] = (170 * times, 110 * times) - at[:, :2] @ (0.5, 0.6)
+    points = Markers.draw(photo, 0, at)
+    (face,) = faces.find(photo, Markers())
+    np.testing.assert_allclose(face.points, points, atol=1.5 * times)
+    middle = np.array(face.box[:2]) + np.array(face.box[2:]) / 2
+    np.testing.assert_allclose(middle, (points.min(axis=0) + points.max(axis=0)) / 2, atol=12 * times)
+    assert face.score == 0.95
 
 
 def test_deep_and_transparent_photos_are_searched_too():
-    picture = Markers.picture()
+    picture = grey()
+    points = Markers.draw(picture, 0, similarity(120, 0, 100, 60))
     deep = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]).astype(np.uint16) * 257
     for photo in (picture, deep, deep[..., :3]):
-        np.testing.assert_allclose(faces.find(photo, Markers())[0].points, Markers.PLACES, atol=0.01)
+        np.testing.assert_allclose(faces.find(photo, Markers())[0].points, points, atol=1)
 
 
-@pytest.mark.parametrize(
-    ("upright", "otherwise", "turns", "right"),
-    [
-        (0.95, 0.8, 1, True),  # sure of it turned, not so as it is
-        (0.95, 0.8, 2, True),
-        (0.85, 0.95, 0, False),  # never: a finder is sure of upright faces only
-        (0.85, 0.8, 0, True),  # sure of nothing: the photo as it is
-        (0.85, 0.8, 1, False),
-        (0.85, None, 1, True),
-    ],
-)
-def test_the_turn_is_that_which_a_finder_is_sure_of(upright, otherwise, turns, right):
-    (face,) = faces.find(np.rot90(Markers.picture(), turns), Markers(upright, otherwise))
-    expected = turned(np.array(Markers.PLACES), turns, 320, 240)
-    assert np.allclose(face.points, expected, atol=0.01) is right
+def test_faces_that_are_transparent_are_left_alone():
+    photo = np.dstack([grey(), np.full((240, 320), 255, np.uint8)])
+    hidden = photo[..., :3].copy()
+    Markers.draw(hidden, 0, similarity(100, 0, 20, 60))
+    seen = Markers.draw(hidden, 1, similarity(100, 0, 200, 60))
+    photo[..., :3] = hidden
+    assert len(faces.find(photo, Markers())) == 2
+    photo[:, :160, 3] = 0
+    (face,) = faces.find(photo, Markers())
+    np.testing.assert_allclose(face.points, seen, atol=1)
+    assert not np.any(photo[..., 3] - np.where(np.arange(320) < 160, 0, 255))
 
 
-def test_faces_come_largest_first_and_lying_ones_not_at_all():
-    def five(tilt):
-        return moved(similarity(20, tilt, 50, 50), TEMPLATE_W - 0.5)
+def test_no_photo_is_turned_where_a_face_is_sure():
+    photo = grey()
+    Markers.draw(photo, 0, similarity(120, 0, 100, 60))
+    sure, unsure = Markers(), Markers(scores=(0.7, 0.7))
+    faces.find(photo, sure)
+    assert sure.calls == [(240, 320), (faces.LOOK,) * 2, (faces.LOOK,) * 2]
+    (face,) = faces.find(photo, unsure)
+    assert face.score == 0.7
+    assert {(240, 320), (320, 240)} < set(unsure.calls)
+
+
+def test_of_a_turned_photo_all_is_searched_once_a_face_in_a_small_copy_is_sure():
+    photo = grey(700, 600)
+    large = Markers.draw(photo, 0, similarity(300, 90, 400, 100))
+    small = Markers.draw(photo, 1, similarity(50, 90, 500, 500))
+    found = faces.find(photo, Markers(smallest=10))
+    np.testing.assert_allclose([face.points for face in found], [large, small], atol=2)
+
+
+def test_what_is_not_seen_again_is_no_face():
+    photo = grey()
+    Markers.draw(photo, 0, similarity(100, 0, 20, 60))
+    Markers.draw(photo, 1, similarity(100, 0, 200, 60))
+    assert len(faces.find(photo, Markers())) == 2
+    assert len(faces.find(photo, Markers(once=(0,)))) == 1
+
+
+def test_the_score_is_the_lowest_of_all_looks():
+    photo = grey()
+    Markers.draw(photo, 0, similarity(100, 0, 20, 60))
+    scores = iter((0.99, 0.93, 0.97))
 
     def find(image):
-        sizes = [(3.0, 3.0), (9.0, 4.0), (5.0, 5.0)]
-        return [face_at(five(tilt), (0.0, 0.0, *size)) for size, tilt in zip(sizes, (0, 40, -30), strict=True)] + [
-            face_at(five(60), (0.0, 0.0, 90.0, 90.0))
-        ]
+        return [face_at(face.points, face.box, next(scores)) for face in Markers()(image)]
 
-    find.sure = 0.9
-    assert [face.box[2:] for face in faces.find(slope(100, 100), find)] == [(9.0, 4.0), (5.0, 5.0), (3.0, 3.0)]
+    find.least = 0.9
+    (face,) = faces.find(photo, find)
+    assert face.score == 0.93
+
+
+@pytest.mark.parametrize(("scores", "first"), [((0.92, 0.99), 1), ((0.99, 0.92), 0), ((0.951, 0.953), 0)])
+def test_the_surest_face_is_first_and_of_equals_the_largest(scores, first):
+    photo = grey()
+    points = [
+        Markers.draw(photo, 0, similarity(130, 0, 10, 60)),
+        Markers.draw(photo, 1, similarity(90, 0, 200, 60)),
+    ]
+    found = faces.find(photo, Markers(scores))
+    assert len(found) == 2
+    np.testing.assert_allclose(found[0].points, points[first], atol=1)
 
 
 def test_choosing():
-    found = [face_at(TEMPLATE_W * n) for n in (30, 20, 10)]
-    assert faces.choose(found, "all") == found
-    assert faces.choose(found, "largest") == faces.choose(found, "1") == found[:1]
-    assert faces.choose(found, "3") == found[2:]
+    sizes, scores = (10, 30, 20, 90), (0.99, 0.98, 0.95, 0.5)
+    found = [face_at(size * TEMPLATE_W, (0, 0, size, size), score) for size, score in zip(sizes, scores, strict=True)]
+    assert faces.choose(found, "all", 0.9) == found[:3]
+    assert faces.choose(found, "surest", 0.9) == faces.choose(found, "1", 0.9) == found[:1]
+    assert faces.choose(found, "largest", 0.9) == faces.choose(found, "2", 0.9) == found[1:2]
+    assert faces.choose(found, "3", 0.9) == found[2:3]
+    assert faces.choose(found, "largest", 0.5) == found[3:]
 
 
 @pytest.mark.parametrize("which", ["0", "-1", "1.5", "some", "", "²", "largest 2"])
 def test_choosing_what_is_no_face(which):
-    with pytest.raises(UserError, match="'all', 'largest', or a number") as error:
-        faces.choose([], which)
+    with pytest.raises(UserError, match="'all', 'surest', 'largest', or a number") as error:
+        faces.choose([], which, 0.9)
     assert error.value.exit_status == 2
 
 
 @pytest.mark.parametrize(
-    ("count", "which", "said"), [(0, "all", "no face found"), (0, "1", "no face found"), (2, "3", "no face 3: only 2")]
+    ("scores", "which", "said"),
+    [
+        ((), "all", "no face found$"),
+        ((), "1", "no face found$"),
+        ((0.8, 0.7), "surest", r"no face found: the surest has a score of 0.800, under 0.9 \(--min-score\)"),
+        ((0.99, 0.95, 0.8), "3", "no face 3: only 2 found"),
+    ],
 )
-def test_choosing_a_face_that_is_not_there(count, which, said):
+def test_choosing_a_face_that_is_not_there(scores, which, said):
     with pytest.raises(FaceError, match=said) as error:
-        faces.choose([face_at(TEMPLATE_W)] * count, which)
+        faces.choose([face_at(TEMPLATE_W, score=score) for score in scores], which, 0.9)
     assert error.value.exit_status == 1
+
+
+def test_what_a_report_says_of_faces():
+    found = [face_at(TEMPLATE_W, (1.04, 2.0, 30.0, 40.0), 0.98765), face_at(TEMPLATE_W, score=0.5)]
+    told = faces.described(found, found[:1])
+    assert told[0] == {"score": 0.9877, "box": [1.0, 2.0, 30.0, 40.0], "edited": True}
+    assert [face["edited"] for face in told] == [True, False]
 
 
 def test_of_boxes_that_overlap_the_best_is_kept():
@@ -576,7 +680,7 @@ def test_a_pasted_difference_lies_where_it_belongs(dtype, scale, place):
     """A hill at (40, 22) of the crop, at `place` in the photo, half beyond the border for some."""
     most = np.iinfo(dtype).max
     picture = np.full((200, 260, 4), most // 2, dtype)
-    picture[..., 3] = photo(dtype=dtype)[..., 0]
+    picture[..., 3] = photo(dtype=dtype)[..., 0] | 1
     matrix = similarity(scale, 30, 0, 0)
     matrix[:, 2] = (40, 22) - matrix[:, :2] @ place
     width = max(4.0, 2.5 * scale)
@@ -590,6 +694,18 @@ def test_a_pasted_difference_lies_where_it_belongs(dtype, scale, place):
     beyond = (x < -1.5 - scale) | (x > 64.5 + scale) | (y < -1.5 - scale) | (y > 64.5 + scale)
     np.testing.assert_array_equal(pasted[beyond], picture[beyond])
     np.testing.assert_array_equal(pasted[..., 3], picture[..., 3])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_transparent_keeps_its_colours(dtype):
+    picture = np.dstack([photo(dtype=dtype), np.full((200, 260), np.iinfo(dtype).max, dtype)])
+    picture[:, 100:, 3] = 0
+    matrix = similarity(0.5, 10, -10, -10)
+    pasted = faces.paste(picture, np.full((64, 64, 3), 0.4, np.float32), matrix, np.ones((64, 64), np.float32))
+    overlaid = faces.overlay(picture, np.full((64, 64, 3), 0.4, np.float32), matrix)
+    for result in (pasted, overlaid):
+        np.testing.assert_array_equal(result[:, 100:], picture[:, 100:])
+        assert np.any(result[:, :100] != picture[:, :100])
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 4.0])

@@ -156,7 +156,11 @@ def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
     with Image.open(digits / "walk.gif") as walk:
         assert (walk.size, walk.n_frames, walk.info["duration"]) == ((12, 12), 8, 80)  # there and back
     again = here("morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
-    assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+    assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (2, True, False)
+    for arguments in (("reconstruct", "run", "0.png"), ("morph", "0.png", "1.png", "--run", "run")):
+        done = here(*arguments, "-o", "new.png")
+        told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
+        assert (done.returncode, told) == (2, ["vaekit: --label is needed: the model has 3 classes, 0 to 2"])
 
 
 @pytest.mark.parametrize(

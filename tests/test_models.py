@@ -22,8 +22,9 @@ from vaekit.models.siamese import Siamese
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wgan import WGAN, WGANGP
+from vaekit.networks.blocks import BilinearUpsampling
 from vaekit.networks.centers import MovingCenters, MovingGaussian
-from vaekit.networks.convolutional import embedder
+from vaekit.networks.convolutional import embedder, gaussian_encoder, place_encoder
 from vaekit.networks.dense import NormalizedDense
 from vaekit.networks.fill import pull_push
 
@@ -312,6 +313,41 @@ def test_an_optimizer_for_nobody_is_refused():
         VAE((8, 8, 1), latent_dim=2, base=4).compile({"banker": keras.optimizers.SGD(0.1)})
 
 
+def test_moving_averages_warm_up_and_follow_where_the_weights_ended():
+    """The momentum of step n is min(m, n / (9 + n)), and 0 in the first, whatever share of its step a player took."""
+    model = VAEGAN((8, 8, 1), latent_dim=2, base=4)
+    model.step_sizes = lambda terms: {"decoder": ops.convert_to_tensor(0.5)}
+    model.compile({"decoder": keras.optimizers.SGD(0.1)}, average=0.25, run_eagerly=True)
+    held = [numbers(v) for v in model.player_variables("decoder")]
+    with model.averages():
+        for own, before in zip(model.player_variables("decoder"), held, strict=True):
+            np.testing.assert_array_equal(numbers(own), before)
+    expected = None
+    for momentum in (0.0, 2 / 11, 3 / 12, 0.25):  # 4 / 13 is above m
+        model.train_on_batch({"image": pictures()})
+        weights = [numbers(v) for v in model.player_variables("decoder")]
+        expected = expected or weights
+        expected = [momentum * a + (1 - momentum) * w for a, w in zip(expected, weights, strict=True)]
+        with model.averages():
+            for own, average in zip(model.player_variables("decoder"), expected, strict=True):
+                np.testing.assert_allclose(numbers(own), average, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("image_shape", [(32, 32, 1), (64, 64, 3)])
+def test_a_posterior_starts_near_the_prior(image_shape):
+    """Within a tenth of a nat a dimension, however large the picture."""
+    keras.utils.set_random_seed(0)
+    mean, log_variance = gaussian_encoder(image_shape, 64)(pictures(8, image_shape), training=True)
+    assert 0.0 < float(losses.kl_standard_normal(mean, log_variance)) < 6.4
+
+
+def test_a_posterior_with_a_start_has_that_log_variance():
+    keras.utils.set_random_seed(0)
+    mean, log_variance = place_encoder((32, 32, 3), 16)(pictures(8, (32, 32, 3)))
+    assert numbers(log_variance).mean() == pytest.approx(-4.0, abs=0.2)
+    assert numbers(mean).std() > math.exp(-2.0)
+
+
 def pictures(count=4, shape=(8, 8, 1)):
     return np.random.default_rng(0).uniform(size=(count, *shape)).astype(np.float32)
 
@@ -513,3 +549,10 @@ def test_a_moving_gaussian_has_the_codes_mean_and_spread_from_the_first_batch_on
     gaussian(codes)
     placed = numbers(gaussian.place(np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)))
     np.testing.assert_allclose(placed, [[3.0, -1.0], [3.5, 1.0]], atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 3), (1, 4, 5, 2)])
+def test_bilinear_upsampling_is_keras_own(shape):
+    x = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    expected = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    np.testing.assert_allclose(numbers(BilinearUpsampling()(x)), numbers(expected), atol=1e-6)

@@ -1,35 +1,47 @@
 """`vaekit serve`: TensorFlow Serving's REST contract, and what a client cannot do to it."""
 
 import base64
+import contextlib
+import gzip
 import http.client
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import cv2
 import numpy as np
 import pytest
+import uvicorn
 
 import vaekit as package
 from vaekit import images
-from vaekit.serving import contract
+from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
+from vaekit.serving import contract, receiving
 from vaekit.serving.batching import Batching
 from vaekit.serving.contract import RequestError, Signature, Spec
+from vaekit.serving.protocol import impatient
+from vaekit.serving.receiving import Limits
+from vaekit.serving.security import Access
+from vaekit.serving.server import LONG, Desk, create_app
 
-# === The contract ===
 pytestmark = pytest.mark.xdist_group("serving")  # one server
 
+# === The contract ===
+
 SIGNATURES = {
-    "serving_default": Signature({"image_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32")}, {}),
+    "serving_default": Signature(
+        {"image_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32", low=0), "turn": Spec("DT_FLOAT", low=0, high=1)}, {}
+    ),
     "tensor": Signature({"image": Spec("DT_FLOAT", (-1, -1, 2))}, {}),
 }
 
@@ -42,69 +54,88 @@ def b64(data):
     return {"b64": base64.b64encode(data).decode()}
 
 
+GOOD = {"image_bytes": b64(b"x"), "seed": 0, "turn": 1}
+
+
 def test_rows_and_columns_say_the_same():
-    rows = parsed(instances=[{"image_bytes": b64(b"one"), "seed": 3}, {"seed": 4, "image_bytes": "two"}])
-    columns = parsed(inputs={"image_bytes": [b64(b"one"), "two"], "seed": [3, 4]}, signature_name="serving_default")
+    rows = parsed(
+        instances=[GOOD | {"image_bytes": b64(b"one"), "seed": 3}, {"turn": 0.5, "seed": 4, "image_bytes": "two"}]
+    )
+    columns = parsed(
+        inputs={"image_bytes": [b64(b"one"), "two"], "seed": [3, 4], "turn": [1, 0.5], "more": [0]},
+        signature_name="serving_default",
+    )
     for found, as_rows in ((rows, True), (columns, False)):
         assert (found.signature, found.count, found.rows) == ("serving_default", 2, as_rows)
         assert found.columns["image_bytes"] == [b"one", b"two"]
-        np.testing.assert_array_equal(found.columns["seed"], np.array([3, 4], np.int32))
+        for name, value in (("seed", np.array([3, 4], np.int32)), ("turn", np.array([1, 0.5], np.float32))):
+            np.testing.assert_array_equal(found.columns[name], value)
+            assert found.columns[name].dtype == value.dtype
 
 
 def test_a_lone_input_needs_no_name():
-    picture = [[[0, 0.5]], [[1, 2]]]
+    picture = [[[0, 0.5], [1, 2]]]
     for body in (
-        {"instances": [picture]},
-        {"inputs": [picture]},
-        {"instances": [{"image": picture}]},
-        {"inputs": {"image": [picture]}},
+        {"instances": picture},
+        {"inputs": picture},
+        {"instances": [{"image": picture[0]}]},
+        {"inputs": {"image": picture}},
     ):
-        with pytest.raises(RequestError, match=r"shape \[1, 2, 1, 2\], expected \[-1, -1, 2\]"):
-            parsed(signature_name="tensor", **body)
-    found = parsed(signature_name="tensor", instances=picture).columns["image"]
-    np.testing.assert_array_equal(found, np.array(picture, np.float32))
-    assert found.dtype == np.float32
+        found = parsed(signature_name="tensor", **body).columns["image"]
+        np.testing.assert_array_equal(found, np.array(picture, np.float32))
+        assert found.dtype == np.float32
 
 
-def test_an_empty_batch_is_one():
-    assert parsed(instances=[]).count == 0
-    assert parsed(inputs={"image_bytes": [], "seed": []}).count == 0
+def test_rows_are_at_least_one_and_columns_may_be_empty():
+    with pytest.raises(RequestError, match=r"^instances: expected `array` of length >= 1$"):
+        parsed(instances=[])
+    assert parsed(inputs={"image_bytes": [], "seed": [], "turn": []}).count == 0
     assert parsed(signature_name="tensor", inputs=[]).columns["image"].shape == (0, 0, 2)
 
 
-GOOD = {"image_bytes": b64(b"x"), "seed": 0}
+def test_what_tensorflow_serving_takes_is_taken():
+    data = bytes(range(256)) + b"x"
+    text = base64.b64encode(data).decode()
+    assert text.endswith("=")
+    for written in (text, "\n".join(textwrap.wrap(text, 76)), f" {text}\r\n\t", text.rstrip("=")):
+        assert parsed(instances=[GOOD | {"image_bytes": {"b64": written}}]).columns["image_bytes"] == [data]
+    assert parsed(instances=[GOOD], signature_name="").signature == "serving_default"
+    assert parsed(instances=[GOOD], parameters={"any": [None, {}]}).count == 1
 
 
 @pytest.mark.parametrize(
     ("body", "word"),
     [
         (b"", "JSON Parse error"),
-        (b"[" * 100_000, "JSON Parse error"),
+        pytest.param(b'{"more":' + b"[" * 100_000, "JSON Parse error", id="deep"),
         (b"\xff\xfe", "JSON Parse error"),
-        (b"[]", "no JSON object"),
+        (b"[]", "the body: expected `object`, got `array`"),
         (b"{}", "exactly one of"),
         ({"instances": [GOOD], "inputs": {}}, "exactly one of"),
-        ({"instances": [GOOD], "more": 1}, "unexpected keys: more"),
-        ({"instances": GOOD}, "not a list"),
-        ({"instances": [3]}, "expected an object with image_bytes, seed"),
-        ({"instances": [GOOD, {"seed": 0}]}, r"instances\[1\] has seed, expected image_bytes, seed"),
+        ({"instances": GOOD}, "instances: expected `array`, got `object`"),
+        ({"instances": None}, "instances: expected `array`, got `null`"),
+        ({"instances": [3]}, r"instances\[0\]: expected `object`, got `int`"),
+        ({"instances": [GOOD, {"seed": 0}]}, r"instances\[1\]: object missing required field `image_bytes`"),
+        ({"instances": [GOOD | {"more": 1}]}, r"instances\[0\]: object contains unknown field `more`"),
         ({"instances": [GOOD], "signature_name": "other"}, 'signature name: "other" not found'),
-        ({"instances": [GOOD], "signature_name": ["tensor"]}, "not found"),
-        ({"inputs": {"image_bytes": [], "seed": [1]}}, "differ in their first dimension: 0, 1"),
-        ({"inputs": {"image_bytes": ["x"], "seed": 1}}, "seed is not a list"),
-        ({"inputs": {"image_bytes": ["x"]}}, "inputs are image_bytes, expected image_bytes, seed"),
-        ({"instances": [GOOD | {"seed": 0.5}]}, "seed is not of type DT_INT32"),
-        ({"instances": [GOOD | {"seed": True}]}, "seed is not of type DT_INT32"),
-        ({"instances": [GOOD | {"seed": "1"}]}, "seed is not of type DT_INT32"),
-        ({"instances": [GOOD | {"seed": None}]}, "seed is not of type DT_INT32"),
-        ({"instances": [GOOD | {"seed": 2**31}]}, "seed is out of range"),
-        ({"instances": [GOOD | {"seed": 10**30}]}, "seed is not of type DT_INT32"),
-        ({"instances": [GOOD | {"seed": [0]}]}, r"seed is of shape \[1, 1\]"),
-        ({"instances": [GOOD | {"image_bytes": 3}]}, r"image_bytes\[0\] is neither"),
-        ({"instances": [GOOD, GOOD | {"image_bytes": {"b64": "a*"}}]}, r"image_bytes\[1\] is not base64"),
-        ({"instances": [GOOD | {"image_bytes": {"b64": 3}}]}, r"image_bytes\[0\] is neither"),
+        ({"instances": [GOOD], "signature_name": ["tensor"]}, r"the body.signature_name: expected `str`"),
+        ({"inputs": {"image_bytes": [], "seed": [1], "turn": [1]}}, "differ in their first dimension: 0, 1"),
+        ({"inputs": {"image_bytes": ["x"], "seed": 1, "turn": [1]}}, "inputs.seed: expected `array`, got `int`"),
+        ({"inputs": {"image_bytes": ["x"]}}, "inputs: object missing required field `seed`"),
+        ({"instances": [GOOD | {"image_bytes": 3}]}, r"instances\[0\].image_bytes: expected `str \| object`"),
+        ({"instances": [GOOD | {"image_bytes": {"b64": "*"}}]}, r"image_bytes\[0\] is not base64"),
+        ({"instances": [GOOD | {"image_bytes": {"b64": "eA="}}]}, r"image_bytes\[0\] is not base64"),
+        ({"instances": [GOOD | {"image_bytes": {"b64": "e"}}]}, r"image_bytes\[0\] is not base64"),
+        ({"instances": [GOOD | {"image_bytes": {"b64": 3}}]}, r"instances\[0\].image_bytes.b64: expected `str`"),
         ({"signature_name": "tensor", "inputs": [[[1, 2]], [[1]]]}, "image is ragged"),
-        ({"signature_name": "tensor", "inputs": [[["a", "b"]]]}, "image is not of type DT_FLOAT"),
+        (
+            {"signature_name": "tensor", "inputs": [[[1, 2, 3]]]},
+            r"image is of shape \[1, 1, 3\], expected \[-1, -1, 2\]",
+        ),
+        ({"signature_name": "tensor", "inputs": [[]]}, r"image is of shape \[1, 0\]"),
+        ({"signature_name": "tensor", "inputs": [[["a", "b"]]]}, r"inputs\[0\]\[0\]\[0\]: expected `float`, got `str`"),
+        ({"signature_name": "tensor", "instances": [[[[0, 1]]]]}, r"instances\[0\]\[0\]\[0\]: expected `float`"),
+        ({"signature_name": "tensor", "inputs": [[[1e39, 0]]]}, "image has a number that is out of the range"),
     ],
 )
 def test_what_is_wrong_is_told(body, word):
@@ -113,9 +144,32 @@ def test_what_is_wrong_is_told(body, word):
     assert error.value.status == 400
 
 
+@pytest.mark.parametrize("rows", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seed", value) for value in (-1, 0.5, 1.0, True, "1", None, [0], 2**31, 10**30)),
+        *(("turn", value) for value in (-0.001, 1.001, 5, float("nan"), float("inf"), -float("inf"), True, "1", None)),
+    ],
+)
+def test_every_number_is_checked_and_its_field_named(rows, name, value):
+    row = GOOD | {name: value}
+    with pytest.raises(RequestError, match=name) as error:
+        parsed(**({"instances": [GOOD, row]} if rows else {"inputs": {key: [row[key]] for key in row}}))
+    assert error.value.status == 400
+
+
+def test_items_are_limited():
+    body = json.dumps({"instances": [GOOD] * 3}).encode()
+    assert contract.parse(body, SIGNATURES, 3).count == 3
+    with pytest.raises(RequestError, match="3 items are more than the limit of 2"):
+        contract.parse(body, SIGNATURES, 2)
+
+
 def test_answers_are_rows_or_columns():
     assert json.loads(contract.render([b"png"], rows=True)) == {"predictions": [b64(b"png")]}
-    assert json.loads(contract.render(np.array([[1.5]]), rows=False)) == {"outputs": [[1.5]]}
+    assert json.loads(contract.render(np.array([[1.5], [2]]), rows=False)) == {"outputs": [[1.5], [2]]}
+    assert json.loads(contract.render([], rows=False)) == {"outputs": []}
 
 
 # === Micro-batching ===
@@ -130,25 +184,42 @@ class Doubling:
 
     def __call__(self, signature="tensor", /, **inputs):
         self.sizes.append(len(inputs["image"]))
-        assert self.go.wait(10)
+        self.go.wait()
+        check_cancelled()
         if (inputs["image"] < 0).any():
             raise ValueError("negative")
         return 2 * inputs["image"]
+
+
+def until(condition):
+    """Wait for what another thread or process does."""
+    while not condition():
+        time.sleep(0.005)
+
+
+def called(pool, joined, network, pictures, cancelled=None):
+    """Calls one after another: each has a core, or waits, before the next one is made."""
+
+    def call(picture):
+        cancellation.set(cancelled)
+        return joined(image=picture)
+
+    calls = []
+    for number, picture in enumerate(pictures):
+        calls.append(pool.submit(call, picture))
+        until(lambda number=number: len(network.sizes) + len(joined._waiting) > number)
+    return calls
 
 
 def test_calls_that_wait_are_answered_by_one():
     network = Doubling()
     joined = Batching(network, 1)
     with ThreadPoolExecutor(12) as pool:
-        calls = [pool.submit(joined, image=np.full((1, 3), float(number))) for number in range(12)]
-        while len(network.sizes) < 1 or sum(map(len, joined._waiting.values())) < 11:
-            time.sleep(0.01)
+        calls = called(pool, joined, network, [np.full((1, 3), float(number)) for number in range(12)])
         network.go.set()
-        answers = [call.result(10) for call in calls]
-    for number, answer in enumerate(answers):
-        np.testing.assert_array_equal(answer, np.full((1, 3), 2.0 * number))
+        for number, call in enumerate(calls):
+            np.testing.assert_array_equal(call.result(), np.full((1, 3), 2.0 * number))
     assert network.sizes == [1, 8, 3]
-    assert not joined._waiting
 
 
 def test_calls_of_other_shapes_are_not_joined_and_an_error_reaches_its_callers():
@@ -156,19 +227,376 @@ def test_calls_of_other_shapes_are_not_joined_and_an_error_reaches_its_callers()
     joined = Batching(network, 1)
     pictures = [np.ones((1, 3)), np.ones((1, 4)), np.ones((2, 3)), -np.ones((1, 3)), np.ones((1, 4))]
     with ThreadPoolExecutor(5) as pool:
-        calls = []
-        for number, picture in enumerate(pictures):
-            calls.append(pool.submit(joined, image=picture))
-            while len(network.sizes) + sum(map(len, joined._waiting.values())) <= number:
-                time.sleep(0.01)
+        calls = called(pool, joined, network, pictures)
         network.go.set()
-        np.testing.assert_array_equal(calls[0].result(10), 2 * pictures[0])
-        for number in (1, 4):
-            np.testing.assert_array_equal(calls[number].result(10), 2 * pictures[number])
+        for number in (0, 1, 4):
+            np.testing.assert_array_equal(calls[number].result(), 2 * pictures[number])
         for number in (2, 3):
             with pytest.raises(ValueError, match="negative"):
-                calls[number].result(10)
-    assert sorted(network.sizes) == [1, 2, 3]
+                calls[number].result()
+    assert network.sizes == [1, 2, 3]  # in the order in which they came
+
+
+def test_a_call_that_is_cancelled_gets_no_core_and_does_not_stop_those_beside_it():
+    network, cancelled = Doubling(), threading.Event()
+    joined = Batching(network, 1)
+    with ThreadPoolExecutor(5) as pool:
+        (first,) = called(pool, joined, network, [np.ones((1, 3))], cancelled)
+        waiting = pool.submit(cancellable, joined, cancelled)
+        until(lambda: len(joined._waiting) == 1)
+        other = pool.submit(joined, image=np.ones((1, 3)))
+        until(lambda: len(joined._waiting) == 2)
+        cancelled.set()
+        network.go.set()
+        first.result()  # a call that is under way is finished: others may be joined to it
+        with pytest.raises(WorkCancelledError):
+            waiting.result()
+        np.testing.assert_array_equal(other.result(), np.full((1, 3), 2.0))
+        with pytest.raises(WorkCancelledError):
+            cancellable(joined, cancelled)
+    assert network.sizes == [1, 1]
+
+
+def cancellable(joined, cancelled):
+    told = cancellation.set(cancelled)
+    try:
+        return joined(image=np.ones((1, 3)))
+    finally:
+        cancellation.reset(told)
+
+
+# === The server, with a model that waits ===
+
+
+class Waiting:
+    """A model that works until it is let go: tile after tile, as an editor does. A seed is how many pixels it says."""
+
+    name, version = "waiting", 1
+
+    def __init__(self):
+        self.signatures = {"serving_default": Signature({"seed": Spec("DT_INT32", low=0)}, {})}
+        self.begun, self.cancelled, self.go = queue.Queue(), queue.Queue(), threading.Event()
+        self.answer = b"done"
+
+    def parse(self, body):
+        request = contract.parse(body, self.signatures)
+        return request, int(request.columns["seed"].max())
+
+    def predict(self, request):
+        self.begun.put(request)
+        try:
+            while not self.go.wait(0.005):
+                check_cancelled()
+        except WorkCancelledError:
+            self.cancelled.put(request)
+            raise
+        return [self.answer] * request.count
+
+    def metadata(self):
+        return contract.metadata(self.name, self.version, self.signatures)
+
+
+class Hosted:
+    """A server in a thread."""
+
+    def __init__(self, limits, access=None):
+        self.model = Waiting()
+        self.desk = Desk({"waiting": {1: self.model}}, {"waiting": {"stable": 1}}, limits)
+        app = create_app(self.desk, access)
+        config = uvicorn.Config(
+            app, http=impatient(limits.receive), lifespan="off", log_level="error", timeout_graceful_shutdown=600
+        )
+        self.uvicorn, self.listening = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.uvicorn.run, kwargs={"sockets": [self.listening]})
+
+    def __enter__(self):
+        self.thread.start()
+        until(lambda: self.uvicorn.started)
+        return self
+
+    def __exit__(self, *_):
+        self.model.go.set()
+        self.uvicorn.should_exit = True
+        self.thread.join()
+        self.listening.close()
+        assert self.desk.close()
+
+    def predict(self, body=b'{"instances": [{"seed": 0}]}', headers=None):
+        return ask(self.address, "/v1/models/waiting:predict", body, headers)
+
+    @contextlib.contextmanager
+    def half(self, size=100, sent=b"{", headers=""):
+        """A request of which only a part is sent."""
+        with socket.create_connection(urlsplit(self.address).netloc.split(":")) as client:
+            head = f"POST /v1/models/waiting:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n"
+            client.sendall(f"{head}{headers}\r\n".encode() + sent)
+            yield client
+
+
+def ask(server, path, body=None, headers=None, method=None):
+    """Status and JSON of an answer."""
+    status, text, _ = raw(server, path, body, headers, method)
+    return status, json.loads(text)
+
+
+def raw(server, path, body=None, headers=None, method=None):
+    """Status, text and headers of an answer."""
+    data = json.dumps(body) if isinstance(body, dict) else body
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(server).netloc)) as connection:
+        connection.request(method or ("GET" if body is None else "POST"), path, data, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), answer.headers
+
+
+def metrics(server):
+    return raw(server, "/monitoring/prometheus/metrics")[1]
+
+
+def first_line(client):
+    """Of an answer; empty where there is none."""
+    with client.makefile("rb") as answer:
+        return answer.readline().decode().strip()
+
+
+def test_a_full_queue_turns_away_at_once_and_goes_on():
+    with Hosted(Limits(queue=2)) as hosted, ThreadPoolExecutor(2) as pool:
+        begun = [pool.submit(hosted.predict) for _ in range(2)]
+        for _ in begun:
+            hosted.model.begun.get()
+        status, text, headers = raw(hosted.address, "/v1/models/waiting:predict", b"{}")
+        assert (status, json.loads(text)) == (503, {"error": "the queue is full: try again"})
+        assert headers["Retry-After"] == "1"
+        with hosted.half(size=60_000_000) as client:  # nothing of its body is waited for
+            assert first_line(client) == "HTTP/1.1 503 Service Unavailable"
+        assert ask(hosted.address, "/health")[0] == 200
+        hosted.model.go.set()
+        done = (200, {"predictions": [b64(b"done")]})
+        assert [each.result() for each in begun] == [done, done]
+        assert hosted.predict() == done
+
+
+def test_who_sends_slowly_makes_way_for_others(monkeypatch):
+    monkeypatch.setattr(receiving, "PATIENCE", 0.0)
+    with Hosted(Limits(queue=1)) as hosted, hosted.half() as slow:
+        until(lambda: hosted.desk.room.places)
+        hosted.model.go.set()
+        assert hosted.predict()[0] == 200
+        assert first_line(slow) == "HTTP/1.1 408 Request Timeout"
+
+
+def test_large_bodies_share_their_room(monkeypatch):
+    monkeypatch.setattr(receiving, "FREE", 1000)
+    large = json.dumps({"instances": [{"seed": 0}], "more": "x" * 5000}).encode()
+    with Hosted(Limits(buffer=8000)) as hosted, ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(hosted.predict, large)
+        hosted.model.begun.get()
+        assert hosted.predict(large) == (503, {"error": "too many large requests at once: try again"})
+        hosted.model.go.set()
+        assert hosted.predict()[0] == 200  # small ones have their own
+        assert begun.result()[0] == 200
+        until(lambda: not hosted.desk.room.places)
+        assert hosted.desk.room.shared == 0
+        assert hosted.predict(large)[0] == 200
+
+
+def test_json_of_too_many_values_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr(receiving, "MOST_VALUES", 1000)
+    with Hosted(Limits()) as hosted:
+        status, answer = hosted.predict(b'{"instances": [' + b"[]," * 1000 + b"[]]}")
+        assert (status, answer) == (413, {"error": "the body has more than 1000 JSON values"})
+
+
+def test_gzip_bodies_are_inflated_up_to_the_limit():
+    def zipped(data):
+        return hosted.predict(data, {"Content-Encoding": "gzip"})
+
+    with Hosted(Limits(body=3_000_000)) as hosted:
+        hosted.model.go.set()
+        body = json.dumps({"instances": [{"seed": 0}], "more": "x" * 2_500_000}).encode()
+        assert zipped(gzip.compress(body))[0] == 200
+        assert zipped(gzip.compress(b" " * 1_000_000_000, 1)) == (
+            413,
+            {"error": "the body is longer than 3000000 bytes"},
+        )
+        assert zipped(gzip.compress(body)[:-9]) == (
+            400, {"error": "the body is cut short: its gzip stream has no end"}
+        )  # fmt: skip
+        assert zipped(body)[0] == 400
+        assert hosted.predict(zlib.compress(body), {"Content-Encoding": "deflate"})[0] == 415
+
+
+def test_work_whose_client_is_gone_is_stopped_and_counted():
+    with Hosted(Limits()) as hosted:
+        with hosted.half(28, b'{"instances": [{"seed": 0}]}'):
+            hosted.model.begun.get()
+        hosted.model.cancelled.get()
+        until(lambda: not hosted.desk.room.places)
+        until(lambda: 'vaekit_requests_total{model="waiting",status="499"} 1.0' in metrics(hosted.address))
+        assert "vaekit_running_requests 0.0" in metrics(hosted.address)
+
+
+def test_work_that_takes_too_long_is_stopped():
+    with Hosted(Limits(seconds=0.01)) as hosted:
+        assert hosted.predict() == (504, {"error": "no answer within 0.01 s"})
+        until(lambda: not hosted.desk.room.places)
+
+
+def test_short_requests_do_not_wait_behind_long_ones():
+    with Hosted(Limits(parallel=1)) as hosted, ThreadPoolExecutor(4) as pool:
+        long = [pool.submit(hosted.predict, {"instances": [{"seed": LONG + 1}]}) for _ in range(3)]
+        assert hosted.model.begun.get().columns["seed"] > LONG
+        short = pool.submit(hosted.predict)
+        assert hosted.model.begun.get().columns["seed"] == 0  # and not the second of the long ones
+        hosted.model.go.set()
+        assert {each.result()[0] for each in [*long, short]} == {200}
+
+
+def test_clients_that_stop_are_cut_off():
+    head = b"POST /v1/models/waiting:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+    with Hosted(Limits(receive=0.1)) as hosted, contextlib.ExitStack() as stack:
+        for sent, line in (
+            (b"", ""),
+            (head[:30], ""),
+            (head, ""),
+            (head + b"\r\n{", "HTTP/1.1 408 Request Timeout"),
+        ):
+            client = stack.enter_context(socket.create_connection(urlsplit(hosted.address).netloc.split(":")))
+            client.sendall(sent)
+            assert first_line(client) == line
+        # One that is answered before its body has come, and one that does not take its answer.
+        refused = stack.enter_context(hosted.half(headers="Origin: http://example.org\r\n"))
+        assert first_line(refused) == "HTTP/1.1 403 Forbidden"
+        hosted.model.answer = b"x" * 50_000_000
+        hosted.model.go.set()
+        stack.enter_context(hosted.half(28, b'{"instances": [{"seed": 0}]}'))
+        hosted.model.begun.get()
+        until(lambda: not hosted.uvicorn.server_state.connections)
+
+
+@pytest.mark.parametrize("line", [b"X-Header: " + b"x" * 1000, b"x" * 1000], ids=["headers", "header"])
+def test_endless_headers_are_cut_off(line):
+    with Hosted(Limits()) as hosted, socket.create_connection(urlsplit(hosted.address).netloc.split(":")) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-First: ")
+        with pytest.raises(OSError):
+            while True:
+                client.sendall(line + (b"\r\n" if b":" in line else b""))
+        assert ask(hosted.address, "/health")[0] == 200
+
+
+def test_bodies_in_small_chunks_are_taken():
+    with Hosted(Limits()) as hosted, socket.create_connection(urlsplit(hosted.address).netloc.split(":")) as client:
+        hosted.model.go.set()
+        client.sendall(
+            b"POST /v1/models/waiting:predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        body = b'{"instances": [{"seed": 0}]}' + b" " * 200_000
+        for first in range(0, len(body), 10):
+            part = body[first : first + 10]
+            client.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        client.sendall(b"0\r\n\r\n")
+        assert first_line(client) == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:9", 200), ("127.0.0.1", 200), ("[::1]:8501", 200), ("10.1.2.3", 200), ("my.localhost", 200),
+     ("named.example:8501", 200), (socket.gethostname(), 200), ("rebound.example", 403), ("localhost.example", 403),
+     ("", 403)],
+)  # fmt: skip
+def test_the_server_answers_to_its_own_names_only(host, status):
+    with Hosted(Limits(), Access(hosts=["named.example"])) as hosted:
+        assert ask(hosted.address, "/health", headers={"Host": host})[0] == status
+
+
+def test_pages_of_other_sites_may_not_ask_unless_they_are_allowed():
+    with Hosted(Limits()) as hosted:
+        hosted.model.go.set()
+        host = urlsplit(hosted.address).netloc
+        for origin in ("http://example.org", "null", f"http://{host}.example", "http://127.0.0.1:1"):
+            status, answer = hosted.predict(headers={"Origin": origin, "Content-Type": "text/plain"})
+            assert status == 403
+            assert "--allow-origin" in answer["error"]
+        assert hosted.model.begun.empty()
+        for origin in (f"http://{host}", f"https://{host}"):
+            assert hosted.predict(headers={"Origin": origin})[0] == 200
+    with Hosted(Limits(), Access(origins=["https://example.org"], token="secret")) as hosted:
+        hosted.model.go.set()
+        asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+        asked["Access-Control-Request-Headers"] = "content-type, authorization"
+        status, _, headers = raw(hosted.address, "/v1/models/waiting:predict", headers=asked, method="OPTIONS")
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, "https://example.org")
+        assert "POST" in headers["Access-Control-Allow-Methods"]
+        body, asked = b'{"instances": [{"seed": 0}]}', {"Origin": "https://example.org"}
+        for token, expected in (("", 401), ("secret", 200)):
+            told = asked | {"Authorization": f"Bearer {token}"}
+            status, _, headers = raw(hosted.address, "/v1/models/waiting:predict", body, told)
+            assert (status, headers["Access-Control-Allow-Origin"]) == (expected, "https://example.org")
+        assert hosted.predict(headers={"Origin": "https://example.com"})[0] == 403
+
+
+def test_a_token_is_asked_for():
+    basic = "Basic " + base64.b64encode(b"anyone:secret").decode()
+    with Hosted(Limits(), Access(token="secret")) as hosted:
+        for told, status in (
+            (None, 401), ("Bearer", 401), ("Bearer other", 401), ("Bearer secre\u00e9", 401), ("Basic secret", 401),
+            ("Digest secret", 401), ("Bearer secret", 200), ("bearer secret", 200), (basic, 200),
+        ):  # fmt: skip
+            headers = {} if told is None else {"Authorization": told}
+            assert ask(hosted.address, "/v1/models/waiting", headers=headers)[0] == status
+        status, _, headers = raw(hosted.address, "/")
+        assert (status, headers["WWW-Authenticate"].split()[0]) == (401, "Basic")
+        assert ask(hosted.address, "/health")[0] == 200
+
+
+def test_every_answer_has_its_security_headers():
+    with Hosted(Limits()) as hosted:
+        hosted.model.go.set()
+        hosted.model.answer = object()  # breaks: 500
+        expected = {"/": 200, "/health": 200, "/monitoring/prometheus/metrics": 200, "/v1/models/waiting": 200}
+        expected |= {"/v1/models/other": 404, "/none": 404, "/v1/models/waiting:predict": 500}
+        for path, status in expected.items():
+            body = b'{"instances": [{"seed": 0}]}' if status == 500 else None
+            found, _, headers = raw(hosted.address, path, body)
+            policy = headers["Content-Security-Policy"]
+            assert (found, headers["X-Content-Type-Options"]) == (status, "nosniff")
+            for directive in ("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"):
+                assert directive in policy
+            assert "unsafe" not in policy
+
+
+def test_versions_have_labels_and_the_paths_of_tensorflow_serving_are_taken():
+    with Hosted(Limits()) as hosted:
+        hosted.model.go.set()
+        for path in ("versions/1", "labels/stable", "VERSIONS/1"):
+            assert ask(hosted.address, f"/v1/Models/waiting/{path}:predict", b'{"instances": [{"seed": 0}]}')[0] == 200
+            assert ask(hosted.address, f"/v1/models/waiting/{path}")[1]["model_version_status"][0]["version"] == "1"
+            assert ask(hosted.address, f"/v1/models/waiting/{path}/metadata")[1]["model_spec"]["version"] == "1"
+        for path in ("/v1/models/waiting", "/v1/models/waiting/metadata", "/health", "/"):
+            status, text, headers = raw(hosted.address, path, method="HEAD")
+            assert (status, text) == (200, "")
+            assert headers["Content-Length"] == raw(hosted.address, path)[2]["Content-Length"]
+        unknown = {"error": "Unrecognized servable version label: canary"}
+        assert ask(hosted.address, "/v1/models/waiting/labels/canary") == (400, unknown)
+
+
+def test_requests_are_counted_by_the_status_that_they_got():
+    with Hosted(Limits()) as hosted:
+        hosted.model.go.set()
+        good = b'{"instances": [{"seed": 0}]}'
+        for path, body in (
+            ("waiting:predict", good), ("waiting:predict", b"{"), ("waiting:classify", b"{}"), ("waiting", b"{}"),
+            ("waiting/versions/2:predict", good), ("other:predict", good), ("x/y", None),
+        ):  # fmt: skip
+            raw(hosted.address, f"/v1/models/{path}", body)
+        counted = {
+            tuple(line.split('"')[1::2]): float(line.split()[1])
+            for line in metrics(hosted.address).splitlines()
+            if line.startswith("vaekit_requests_total")
+        }
+        assert counted == {
+            ("waiting", "200"): 1, ("waiting", "400"): 3, ("waiting", "404"): 1, ("none", "404"): 1, ("none", "400"): 1,
+        }  # fmt: skip
 
 
 # === The server ===
@@ -193,23 +621,17 @@ def instance(seed=0):
     }
 
 
-def ask(server, path, body=None, headers=None):
-    """Status and JSON of an answer."""
-    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=30)
-    data = json.dumps(body) if isinstance(body, dict) else body
-    connection.request("GET" if body is None else "POST", path, data, headers or {})
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer.status, json.loads(text)
-
-
-def metrics(server):
-    with urlopen(f"{server}/monitoring/prometheus/metrics") as answer:
-        return answer.read().decode()
+def enlarged(height=60, width=80, scale=2):
+    return {
+        "image_bytes": b64(images.encode(picture(0, height, width), ".png")),
+        "scale": scale,
+        "detail": 0,
+        "seed": 0,
+    }
 
 
 PREDICT = "/v1/models/inpaint:predict"
+SUPERRES = "/v1/models/superres:predict"
 
 
 def test_a_batch_of_mixed_sizes_is_repaired_as_the_editor_does(server, bundles):
@@ -231,7 +653,7 @@ def test_columns_and_versions_are_answered_too(server):
     columns = {key: [value] for key, value in instance().items()}
     by_row = ask(server, PREDICT, {"instances": [instance()]})[1]["predictions"]
     assert ask(server, "/v1/models/inpaint/versions/1:predict", {"inputs": columns}) == (200, {"outputs": by_row})
-    assert ask(server, PREDICT, {"instances": []}) == (200, {"predictions": []})
+    assert ask(server, PREDICT, {"inputs": {key: [] for key in columns}}) == (200, {"outputs": []})
 
 
 def test_the_bare_network_is_served(server, bundles):
@@ -248,13 +670,18 @@ def test_the_bare_network_is_served(server, bundles):
     network = package.load(str(bundles / "inpaint")).network
     expected = network(**{key: value.astype(np.float32) for key, value in inputs.items()})
     np.testing.assert_allclose(np.array(answer["outputs"]), expected, atol=1e-5)
+    large = {
+        "signature_name": "tensor_x2",
+        "inputs": {"image": [[[[0, 0, 0]] * 1024] * 257], "detail": [0], "z": [[0] * 4]},
+    }
+    status, answer = ask(server, SUPERRES, large)
+    assert (status, answer["error"]) == (400, "263168 pixels are more than the limit of 262144 for tensor_x2")
 
 
 def test_every_app_is_served(server):
     image = b64(images.encode(picture(0, 64, 64), ".png"))
-    enlarge = {"image_bytes": image, "scale": 2, "detail": 0.5, "seed": 0}
-    status, answer = ask(server, "/v1/models/superres:predict", {"instances": [enlarge]})
-    assert images.decode(base64.b64decode(answer["predictions"][0]["b64"])).pixels.shape == (128, 128, 3)
+    status, answer = ask(server, SUPERRES, {"instances": [enlarged()]})
+    assert images.decode(base64.b64decode(answer["predictions"][0]["b64"])).pixels.shape == (120, 160, 3)
     status, answer = ask(
         server, "/v1/models/edit:predict", {"instances": [{"image_bytes": image, "change": [1, 0, -0.5]}]}
     )
@@ -262,9 +689,11 @@ def test_every_app_is_served(server):
     edited = images.decode(base64.b64decode(answer["predictions"][0]["b64"])).pixels
     assert edited.shape == (64, 64, 3)
     assert np.any(edited != picture(0, 64, 64))
+    turned = {"image_bytes": image, "shown_bytes": image, "turn": 1}
+    assert ask(server, "/v1/models/frontalize:predict", {"instances": [turned]})[0] == 200
 
 
-def test_status_metadata_health_and_metrics(server):
+def test_status_metadata_and_health(server):
     status = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     assert ask(server, "/v1/models/inpaint") == (200, {"model_version_status": [status]})
     assert ask(server, "/v1/models/inpaint/versions/1") == (200, {"model_version_status": [status]})
@@ -276,9 +705,6 @@ def test_status_metadata_health_and_metrics(server):
     sizes = [side["size"] for side in defined["tensor"]["inputs"]["image"]["tensor_shape"]["dim"]]
     assert sizes == ["-1", "-1", "-1", "3"]
     assert ask(server, "/health") == (200, {"status": "ok"})
-    body = {"instances": [{"image_bytes": b64(b"no picture"), "mask_bytes": b64(b"")}]}
-    refused = ask(server, PREDICT, body)[0]
-    assert f'vaekit_requests_total{{model="inpaint",status="{refused}"}}' in metrics(server)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +712,7 @@ def test_status_metadata_health_and_metrics(server):
     [
         ("/v1/models/other", None, 404, "Servable not found for request: other"),
         ("/v1/models/inpaint/versions/7", None, 404, "inpaint version 7"),
+        (f"/v1/models/inpaint/versions/{'9' * 20}", None, 400, "Malformed request"),
         ("/v1/models/..%2F..%2Fetc/metadata", None, 400, "Malformed request"),
         ("/v1/models/other:predict", {"instances": []}, 404, "other"),
         ("/v1/models/inpaint:classify", {"instances": []}, 400, "Malformed request"),
@@ -293,13 +720,24 @@ def test_status_metadata_health_and_metrics(server):
         ("/etc/passwd", None, 404, "Malformed request: GET /etc/passwd"),
         (PREDICT, None, 400, "Malformed request: GET"),
         (PREDICT, "{", 400, "JSON Parse error"),
-        (PREDICT, {"instances": [instance() | {"mask_bytes": "no"}]}, 400, r"instances[0]: mask: not an image"),
-        (PREDICT, {"instances": [instance(), instance() | {"image_bytes": ""}]}, 400, "instances[1]: image: empty"),
+        (PREDICT, {"instances": []}, 400, "instances: expected `array` of length >= 1"),
+        (PREDICT, {"instances": [instance() | {"mask_bytes": "no"}]}, 400, r"instances[0]: mask_bytes: not an image"),
+        (PREDICT, {"instances": [instance(), instance() | {"image_bytes": ""}]}, 400, "instances[1]: image_bytes: e"),
         (PREDICT, {"inputs": {k: [v] for k, v in (instance() | {"image_bytes": "x"}).items()}}, 400, "item 0: image"),
-        (PREDICT, b"x" * 3_000_001, 413, "longer than 3000000 bytes"),
-        ("/v1/models/superres:predict", {"instances": [{}]}, 400, "has nothing, expected"),
+        (PREDICT, {"instances": [instance()] * 65}, 400, "65 items are more than the limit of 64"),
+        pytest.param(PREDICT, b"x" * 3_000_001, 413, "longer than 3000000 bytes", id="long"),
+        (PREDICT, {"instances": [instance() | {"seed": -1}]}, 400, "instances[0].seed"),
+        (SUPERRES, {"instances": [enlarged() | {"seed": -1}]}, 400, "instances[0].seed"),
+        (SUPERRES, {"instances": [enlarged(scale=5)]}, 400, "instances[0].scale"),
+        (SUPERRES, {"instances": [enlarged() | {"detail": 1.5}]}, 400, "instances[0].detail"),
+        (SUPERRES, {"instances": [enlarged() | {"detail": float("nan")}]}, 400, "detail: NaN is not a finite number"),
+        ("/v1/models/edit:predict", {"instances": [{"image_bytes": "", "change": [0, 3, 0]}]}, 400, "[0].change[1]"),
+        ("/v1/models/frontalize:predict",
+         {"instances": [{"image_bytes": "", "shown_bytes": "", "turn": float("inf")}]}, 400, "turn: Infinity"),
+        (SUPERRES, {"instances": [enlarged(300, 300, 4)]}, 400, "300x300 is more than the limit of 62500 pixels"),
+        (SUPERRES, {"instances": [enlarged(200, 200, 3)] * 3}, 400, "1080000 pixels in all are more than"),
     ],
-)
+)  # fmt: skip
 def test_bad_requests_are_told_and_good_ones_answered_after_them(server, path, body, status, word):
     found, answer = ask(server, path, body)
     assert (found, answer.keys()) == (status, {"error"})
@@ -307,17 +745,7 @@ def test_bad_requests_are_told_and_good_ones_answered_after_them(server, path, b
     assert ask(server, "/health")[0] == 200
 
 
-def test_values_out_of_range_are_told(server):
-    image = b64(images.encode(picture(), ".png"))
-    enlarge = {"image_bytes": image, "scale": 2, "detail": 0.5, "seed": 0}
-    for changed, word in (({"scale": 5}, "scale"), ({"detail": 1.5}, "detail"), ({"detail": float("nan")}, "detail")):
-        status, answer = ask(server, "/v1/models/superres:predict", {"instances": [enlarge | changed]})
-        assert status == 400
-        assert word in answer["error"]
-    status, answer = ask(
-        server, "/v1/models/edit:predict", {"instances": [{"image_bytes": image, "change": [3, 0, 0]}]}
-    )
-    assert (status, answer["error"]) == (400, "instances[0]: smiling: 3 is not from -2 to 2")
+def test_a_mask_of_another_size_is_told(server):
     other = b64(images.encode(hole(61, 80), ".png"))
     status, answer = ask(server, PREDICT, {"instances": [instance() | {"mask_bytes": other}]})
     assert (status, answer["error"]) == (400, "instances[0]: mask and image differ in size")
@@ -333,75 +761,82 @@ def bomb():
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def test_pictures_are_refused_by_their_size_before_they_are_decoded(server):
-    status, answer = ask(server, PREDICT, {"instances": [instance() | {"image_bytes": b64(bomb())}]})
-    assert (status, answer["error"]) == (
-        400,
-        "instances[0]: image: 30000x30000 is more than the limit of 1000000 pixels",
-    )
-    enlarge = {"image_bytes": b64(images.encode(picture(0, 300, 300), ".png")), "scale": 4, "detail": 0, "seed": 0}
-    status, answer = ask(server, "/v1/models/superres:predict", {"instances": [enlarge]})
-    assert status == 400
-    assert "more than the limit of 62500 pixels" in answer["error"]
+def test_a_picture_is_refused_by_its_size_before_any_is_decoded(server):
+    status, answer = ask(server, PREDICT, {"instances": [instance(), instance() | {"image_bytes": b64(bomb())}]})
+    told = "instances[1]: image_bytes: 30000x30000 is more than the limit of 1000000 pixels"
+    assert (status, answer["error"]) == (400, told)
 
 
-def test_slow_clients_are_cut_off_and_nobody_waits_for_them(server):
-    address = urlsplit(server)
-    slow = [socket.create_connection((address.hostname, address.port)) for _ in range(20)]
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
-    for number, client in enumerate(slow):
-        client.settimeout(10)
-        client.sendall((head[:30], head, head + "\r\n{")[number % 3].encode())
-    assert ask(server, PREDICT, {"instances": [instance()]})[0] == 200
-    answers = [client.recv(1000).split(b"\r\n")[0] for client in slow]
-    assert {answer for number, answer in enumerate(answers) if number % 3 < 2} == {b""}
-    assert {answer for number, answer in enumerate(answers) if number % 3 == 2} == {b"HTTP/1.1 408 Request Timeout"}
-    for client in slow:
-        client.close()
+# === Its process ===
 
 
-def test_a_full_queue_turns_away_and_goes_on(server):
-    large = {"image_bytes": b64(images.encode(picture(0, 240, 250), ".png")), "scale": 4, "detail": 1, "seed": 0}
-    body = {"instances": [large] * 2}
-    with ThreadPoolExecutor(40) as pool:
-        found = [pool.submit(ask, server, "/v1/models/superres:predict", body) for _ in range(40)]
-        answers = [each.result() for each in found]
-    statuses = [status for status, _ in answers]
-    assert set(statuses) == {200, 503}
-    assert statuses.count(200) >= 8
-    assert {answer["error"] for status, answer in answers if status == 503} == {"the queue is full: try again"}
-    assert ask(server, PREDICT, {"instances": [instance()]})[0] == 200
-
-
-def start(bundles, *arguments):
+@contextlib.contextmanager
+def started(bundles, *arguments):
+    """A server's process and its address; killed if it goes on."""
     command = [sys.executable, "-m", "vaekit", "serve", "--models", str(bundles), "--port", "0", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
+
+
+def begin(pool, address, count=1):
+    """Requests of several seconds, under way."""
+    begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(900, 900, 4)]}) for _ in range(count)]
+    until(lambda: f"vaekit_running_requests {count:.1f}" in metrics(address))
+    return begun
+
+
+def refuses(address):
+    """Whether nobody listens there any more."""
+    host = urlsplit(address)
+    try:
+        socket.create_connection((host.hostname, host.port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_begun_is_finished_when_it_is_told_to_stop(bundles, told):
-    process = start(bundles, "superres", "--jobs", "1")
-    address = process.stdout.readline().split()[-1]
-    large = {"image_bytes": b64(images.encode(picture(0, 500, 500), ".png")), "scale": 4, "detail": 1, "seed": 0}
-    with ThreadPoolExecutor(1) as pool:
-        begun = pool.submit(ask, address, "/v1/models/superres:predict", {"instances": [large]})
-        while "pending_requests 1.0" not in metrics(address):
-            assert not begun.done()
+    with (
+        started(bundles, "superres", "--jobs", "1", "--graceful-timeout", "600") as (process, address),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (begun,) = begin(pool, address)
         process.send_signal(told)
         assert begun.result()[0] == 200
-    out, error = process.communicate(timeout=30)
-    assert (out, error, process.returncode) == ("", "", 0)
+        assert (*process.communicate(), process.returncode) == ("", "", 0)
 
 
-def test_no_answer_in_time_is_told(bundles):
-    process = start(bundles, "superres", "--jobs", "1", "--timeout", "0.1")
-    address = process.stdout.readline().split()[-1]
-    large = {"image_bytes": b64(images.encode(picture(0, 500, 500), ".png")), "scale": 4, "detail": 1, "seed": 0}
-    answer = ask(address, "/v1/models/superres:predict", {"instances": [large]})
-    assert answer == (504, {"error": "no answer within 0.1 s"})
-    process.kill()
-    process.communicate()
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_what_is_not_finished_in_time_is_cancelled_when_it_is_told_to_stop(bundles):
+    with (
+        started(bundles, "superres", "--jobs", "1", "--graceful-timeout", "0") as (process, address),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        begun = begin(pool, address, 2)
+        process.send_signal(signal.SIGTERM)
+        stopped = (503, {"error": "the server is stopping"})
+        assert [each.result() for each in begun] == [stopped, stopped]
+        assert (*process.communicate(), process.returncode) == ("", "", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_second_signal_ends_it_at_once(bundles):
+    with (
+        started(bundles, "superres", "--jobs", "1", "--graceful-timeout", "600") as (process, address),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (begun,) = begin(pool, address)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(address))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+        with pytest.raises((http.client.HTTPException, OSError)):
+            begun.result()
 
 
 def test_it_imports_no_tensorflow_and_says_what_is_wrong(bundles, vaekit):
@@ -413,6 +848,9 @@ def test_it_imports_no_tensorflow_and_says_what_is_wrong(bundles, vaekit):
     subprocess.run([sys.executable, "-c", code], check=True)
     done = vaekit("serve", "none")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    for label in ("stable", "inpaint:stable=7"):
+        done = vaekit("serve", "inpaint", "--label", label)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = vaekit("serve", "inpaint", "--port", taken.getsockname()[1])
         assert done.returncode == 2

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.recipe import RecipeError, load_recipe
-from vaekit.training import blend, restore, train
+from vaekit.training import blend, build, restore, train
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,19 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(w
     assert "vars/seed_0" in expected  # what noise comes next
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@with_run
+def test_a_run_without_its_log_and_with_a_checkpoint_cut_short_is_used_all_the_same(whole, tmp_path, caplog):
+    shutil.copytree(whole, tmp_path / "copy")
+    (tmp_path / "copy" / "log.jsonl").unlink()
+    newest = last(tmp_path / "copy")
+    newest.write_bytes(newest.read_bytes()[:3000])
+    _, _, card = restore(tmp_path / "copy", apps.task)
+    assert (card["steps"], card["seconds"]) == (9, 0)  # of the three epochs before
+    assert [record.getMessage().count("\n") for record in caplog.records if record.name.startswith("vaekit")] == [0, 0]
+    (tmp_path / "copy" / "log.jsonl").write_text('{"epoch": 1, "seconds": 60}\n{"epoch": 2, "secon')
+    assert restore(tmp_path / "copy", apps.task)[2]["seconds"] == 60
 
 
 @with_run
@@ -284,3 +298,12 @@ def test_export_of_what_is_no_run_is_told(vaekit_here, tmp_path):
     done = vaekit_here("export", tmp_path, "mine")
     assert done.returncode == 2
     assert "recipe.json" in done.stderr
+
+
+def test_the_precision_of_a_recipe_is_its_models_alone(recipe):
+    before = keras.config.dtype_policy()
+    model = build(load_recipe(recipe, ["train.precision=mixed_bfloat16"]), TASK)
+    assert keras.config.dtype_policy() is before
+    layers = list(model._flatten_layers(include_self=False))
+    assert {layer.dtype_policy.name for layer in layers if layer.weights} <= {"mixed_bfloat16", "float32"}
+    assert any(layer.dtype_policy.name == "mixed_bfloat16" for layer in layers)

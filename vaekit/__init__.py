@@ -21,3 +21,12 @@ def load(bundle: str, runtime: str = "onnx", threads: int = 0):
     from vaekit.bundle import find
 
     return editor(find(bundle).card.get("app"))(bundle, runtime=runtime, threads=threads)
+
+
+def __getattr__(name: str):
+    """`edit`, `frontalize`, `inpaint` and `superres` of vaekit.api, imported when they are asked for."""
+    if name in ("edit", "frontalize", "inpaint", "superres"):
+        from vaekit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

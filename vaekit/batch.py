@@ -1,29 +1,22 @@
 """Files in, files out: what one command is to do, and doing it so that one bad file stops no other."""
 
 import contextlib
-import glob
-import json
+import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from vaekit import workers
+from vaekit import console, workers
 from vaekit.errors import UserError
-from vaekit.images import SUFFIXES, ImageError
+from vaekit.inputs import PIPE, Input, find_inputs, reason
+from vaekit.outputs import DoneError, Outputs
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """A picture to edit."""
-
-    path: Path
-    relative: Path
-    """The path below the folder that was named: where it goes in an output folder, and how a mask is found."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +29,13 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     skipped: bool = False
+    details: dict = field(default_factory=dict)
+    summary: str = ""
 
 
 @dataclass
 class Report:
-    """What became of the inputs."""
+    """What became of the inputs; `error` is what ended the command early."""
 
     command: str
     done: list[dict] = field(default_factory=list)
@@ -48,194 +43,47 @@ class Report:
     failed: list[dict] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
+    error: str | None = None
+    summary: str = ""
+    """Of the last input that was done."""
 
     def add(self, outcome: Outcome) -> None:
         """Note an outcome, and tell on standard error what a user must hear of it at once."""
         if outcome.error is not None:
-            print(f"vaekit: {outcome.error}", file=sys.stderr)
+            console.warn(outcome.error)
             self.failed.append({"input": outcome.input, "error": outcome.error})
             return
         for note in outcome.notes:
-            print(f"vaekit: {outcome.input}: {note}", file=sys.stderr)
+            console.warn(f"{outcome.input}: {note}")
         if outcome.skipped:
             self.skipped.append(outcome.input)
             return
         entry = {"input": outcome.input, "outputs": list(outcome.outputs), "seconds": outcome.seconds}
-        self.done.append({**entry, "notes": list(outcome.notes)})
+        self.done.append({**entry, "notes": list(outcome.notes), **outcome.details})
+        self.summary = outcome.summary
 
     def line(self) -> str:
         """One line for people."""
         outputs = [name for entry in self.done for name in entry["outputs"]]
         where = outputs[0] if len(outputs) == 1 else f"{len(outputs)} files"
         parts = [f"{len(self.done)} done ({where}) in {self.seconds:.1f} s"] if outputs else []
+        parts += [self.summary] if self.summary and len(self.done) == 1 else []
         parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         parts += ["interrupted"] if self.interrupted else []
         return f"{self.command}: {', '.join(parts) or 'nothing'}"
 
-    def json(self) -> str:
-        """One object for machines."""
-        return json.dumps(
-            {
-                "command": self.command,
-                "done": self.done,
-                "skipped": self.skipped,
-                "failed": self.failed,
-                "interrupted": self.interrupted,
-                "seconds": round(self.seconds, 3),
-            },
-            ensure_ascii=False,
-        )
-
-
-def find_inputs(names: Sequence[str], command: str, *, recursive: bool = False, leave_out: Path | None = None):
-    """Pictures named by files, folders and globs, in that order, each once.
-
-    Args:
-        names: what stands on the command line. A file is taken whatever its name; of a folder or a glob only
-            what is called like an image, and no earlier output of `command`.
-        command: the verb, to know earlier outputs by.
-        recursive: descend into folders.
-        leave_out: a folder whose files are not inputs (masks).
-
-    Returns:
-        A list of Input.
-
-    Raises:
-        UserError: a name stands for nothing.
-    """
-    found: dict[Path, Input] = {}
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            files = sorted(path.rglob("*") if recursive else path.iterdir())
-            new = [Input(file, file.relative_to(path)) for file in files]
-        elif path.is_file():
-            found.setdefault(path, Input(path, Path(path.name)))
-            continue
-        else:
-            matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
-            if not matches:
-                raise UserError(f"{name}: no such file or folder")
-            new = [Input(match, Path(match.name)) for match in matches]
-        new = [i for i in new if i.path.suffix.lower() in SUFFIXES and i.path.is_file()]
-        if leave_out is not None:
-            new = [i for i in new if not i.path.is_relative_to(leave_out)]
-        new = [i for i in new if not _is_output(i.path, command)]
-        if not new:
-            raise UserError(f"{name}: no images in it{'' if recursive else ' (--recursive looks into its folders)'}")
-        found.update({i.path: i for i in new if i.path not in found})
-    return list(found.values())
-
-
-def _is_output(path: Path, command: str) -> bool:
-    """Whether `path` is what `command` made of a picture beside it: STEM_COMMAND or STEM_COMMAND_3."""
-    stem, cut, rest = path.stem.rpartition(f"_{command}")
-    if not cut or (rest and not rest.removeprefix("_").isdecimal()):
-        return False
-    return any(path.with_name(stem + suffix).is_file() for suffix in (path.suffix, *SUFFIXES))
-
-
-def find_partner(item: Input, partners: Path, suffix: str) -> Path:
-    """The file in a folder that belongs to an input: same relative path and stem, or stem + `suffix`.
-
-    Raises:
-        ImageError: there is none, or more than one.
-    """
-    folder = (partners / item.relative).parent
-    stems = (item.relative.stem, item.relative.stem + suffix)
-    there = folder.iterdir() if folder.is_dir() else ()
-    found = [f for f in there if f.stem in stems and f.suffix.lower() in SUFFIXES]
-    if not found:
-        raise ImageError(f"{item.path}: no {suffix.strip('_')} for it: no {folder / stems[0]}.png or the like")
-    if len(found) > 1:
-        raise ImageError(f"{item.path}: several {suffix.strip('_')}s for it: {', '.join(sorted(map(str, found)))}")
-    return found[0]
-
-
-class DoneError(Exception):
-    """An input's outputs are there, and that was to be enough."""
-
-
-class Outputs:
-    """Where edits go; no two of them to one file.
-
-    Args:
-        inputs: all that will be edited.
-        output: a file (for a lone input), a folder, or None for STEM_COMMAND beside the input.
-        command: the verb.
-        alone: whether there is one input, named as a file.
-        samples: files to write for an input.
-        overwrite: replace what is there.
-        skip_existing: leave an input alone whose outputs are there.
-
-    Raises:
-        UserError: an output is named that cannot be one, or what is there is to be both replaced and kept.
-    """
-
-    def __init__(
-        self,
-        inputs: Sequence[Input],
-        output: Path | None,
-        command: str,
-        *,
-        alone: bool,
-        samples: int = 1,
-        overwrite: bool = False,
-        skip_existing: bool = False,
-    ):
-        if overwrite and skip_existing:
-            raise UserError("--overwrite and --skip-existing exclude each other")
-        self.output, self.command = output, command
-        self.samples, self.overwrite, self.skip_existing = samples, overwrite, skip_existing
-        self.file = output is not None and alone and not output.is_dir() and output.suffix != ""
-        if output is not None and not self.file and output.exists() and not output.is_dir():
-            raise UserError(f"{output}: not a folder, and there are {len(inputs)} inputs")
-        self.taken: dict[Path, Input] = {}
-
-    def suffix(self, item: Input) -> str:
-        """The suffix asked for."""
-        return self.output.suffix if self.output is not None and self.file else item.path.suffix
-
-    def done(self, item: Input) -> bool:
-        """Whether an input can be skipped unread: its outputs are there with the suffix asked for."""
-        return self.skip_existing and all(path.exists() for path in self._paths(item, self.suffix(item)))
-
-    def paths(self, item: Input, suffix: str) -> list[Path]:
-        """The files to write for an input, one a sample; their folder is made.
-
-        Raises:
-            DoneError: all of them exist, with `skip_existing`.
-            ImageError: one exists (without `overwrite`), another input's edit is there, or the suffix asked
-                for cannot hold the picture.
-        """
-        paths = self._paths(item, suffix)
-        for path in paths:
-            if self.taken.setdefault(path, item) is not item:
-                raise ImageError(f"{item.path}: {path} is the output of {self.taken[path].path} already")
-        if self.skip_existing and all(path.exists() for path in paths):
-            raise DoneError
-        for path in paths:
-            if path.exists() and not self.overwrite:
-                raise ImageError(f"{item.path}: {path} already exists (--overwrite replaces it)")
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        return paths
-
-    def _paths(self, item: Input, suffix: str) -> list[Path]:
-        if self.output is None:
-            base = item.path.with_name(f"{item.path.stem}_{self.command}{suffix}")
-        elif self.file:
-            base = self.output
-        else:
-            base = (self.output / item.relative).with_suffix(suffix)
-        numbers = [""] if self.samples == 1 else [f"_{number}" for number in range(1, self.samples + 1)]
-        return [base.with_name(base.stem + number + base.suffix) for number in numbers]
+    def object(self) -> dict[str, Any]:
+        """One object for machines; "error" is there only where something ended the command early."""
+        told = asdict(self) | {"seconds": round(self.seconds, 3)}
+        left_out = ("summary",) if self.error is not None else ("summary", "error")
+        return {key: value for key, value in told.items() if key not in left_out}
 
 
 def plan(
     names: Sequence[str],
     command: str,
-    output: Path | None,
+    output: str | os.PathLike[str] | None,
     *,
     recursive: bool = False,
     leave_out: Path | None = None,
@@ -246,13 +94,28 @@ def plan(
     Raises:
         UserError: as both do.
     """
-    inputs = find_inputs(names, command, recursive=recursive, leave_out=leave_out)
-    alone = len(names) == 1 and Path(names[0]).is_file()
-    return inputs, Outputs(inputs, output, command, alone=alone, **options)
+    folder = os.path.expanduser(output or "")
+    results = Path(folder) if folder and os.path.isdir(folder) else None
+    inputs = find_inputs(names, command, recursive=recursive, leave_out=leave_out, output=results)
+    alone = len(names) == 1 and len(inputs) == 1 and not os.path.isdir(os.path.expanduser(names[0]))
+    targets = Outputs(inputs, output, command, alone=alone, masks=leave_out, **options)
+    return targets.inputs, targets
 
 
-Edit = Callable[[Input], tuple[Sequence[Path], Sequence[str]]]
-"""Edits an input, writes its files, returns their paths and notes for the user."""
+class Edited(NamedTuple):
+    """What an edit wrote and has to say."""
+
+    paths: Sequence[Path]
+    notes: Sequence[str] = ()
+    """For the user, on standard error."""
+    details: dict | None = None
+    """Further entries of the report in JSON."""
+    summary: str = ""
+    """For the summary line, where there is one input."""
+
+
+Edit = Callable[[Input], Edited]
+"""Edits an input and writes its files."""
 
 
 def run(
@@ -276,12 +139,15 @@ def run(
         as_json: print the report as JSON, not as a line.
 
     Returns:
-        The exit status: 0 all done, 1 some failed, 130 interrupted.
+        The exit status: 0 all done, 1 some failed, 130 interrupted, or that of a UserError that `opener` raised.
 
     Raises:
-        UserError: what `opener` raises.
+        UserError: the report and a picture are both to go to standard output.
+        OSError: standard output takes no more.
     """
-    report, start = Report(targets.command), workers.ENGINES[engine]
+    if as_json and targets.stream:
+        raise UserError("--json and -o - both need standard output")
+    report, start, status = Report(targets.command), workers.ENGINES[engine], 0
     started = time.monotonic()
     with bar(len(inputs), targets.command) as advance:
         try:
@@ -291,18 +157,31 @@ def run(
                     advance()
         except KeyboardInterrupt:
             report.interrupted = True
+        except UserError as error:
+            report.error, status = str(error), error.exit_status
     report.seconds = time.monotonic() - started
-    print(report.json() if as_json else report.line())
+    if report.error is not None:
+        console.warn(report.error)
+    if targets.stream and report.done:
+        sys.stdout.buffer.write(Path(report.done[0]["outputs"][0]).read_bytes())
+        sys.stdout.buffer.flush()
+        report.done[0]["outputs"] = [PIPE]
+    if as_json:
+        console.say_json(report.object())
+    elif targets.stream:
+        console.warn(report.line())
+    elif report.error is None or report.done or report.failed:
+        console.say(report.line())
     if report.interrupted:
         return INTERRUPTED
-    return 1 if report.failed else 0
+    return status or (1 if report.failed else 0)
 
 
 def _groups(inputs: Sequence[Input]) -> list[list[Input]]:
     """Inputs that could be given the same output stay together, so that it shows."""
     groups: dict[str, list[Input]] = {}
     for item in inputs:
-        key = str(item.relative.with_suffix("")).casefold()
+        key = unicodedata.normalize("NFC", str(item.relative.with_suffix(""))).casefold()
         groups.setdefault(key, []).append(item)
     return list(groups.values())
 
@@ -320,22 +199,44 @@ class _Attempts:
 
     def lost(self, group: list[Input], reason: str) -> list[Outcome]:
         """Outcomes of a group whose process has ended."""
-        return [Outcome(str(item.path), error=f"{item.path}: {reason}") for item in group]
+        return [Outcome(str(item), error=f"{item}: {reason}") for item in group]
 
     def _attempt(self, edit: Edit, item: Input) -> Outcome:
-        began = time.monotonic()
+        began, targets = time.monotonic(), self.targets
+        targets.notes, targets.written = [], 0
         try:
-            if self.targets.done(item):
+            if targets.done(item):
                 raise DoneError
-            outputs, notes = edit(item)
+            edited = edit(item)
+            if targets.skip_existing and not targets.written:
+                raise DoneError
         except DoneError:
-            return Outcome(str(item.path), skipped=True)
-        except (ImageError, OSError, MemoryError) as error:
-            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
-            message = reason if str(item.path) in reason else f"{item.path}: {reason}"
-            return Outcome(str(item.path), error=message)
+            return Outcome(str(item), skipped=True)
+        except Exception as error:  # whatever a bad file makes a decoder or a network trip over is its failure alone
+            return Outcome(str(item), error=failure(item, error))
         seconds = round(time.monotonic() - began, 3)
-        return Outcome(str(item.path), tuple(str(path) for path in outputs), tuple(notes), seconds)
+        return Outcome(
+            str(item),
+            tuple(map(str, edited.paths)),
+            (*edited.notes, *targets.notes),
+            seconds,
+            details=edited.details or {},
+            summary=edited.summary,
+        )
+
+
+def failure(item: Input, error: Exception) -> str:
+    """One line that names the input and why it failed."""
+    if isinstance(error, MemoryError):
+        text = "not enough memory"
+    elif isinstance(error, OSError):
+        name = error.filename
+        text = f"{name}: {reason(error)}" if isinstance(name, str) and name != str(item.path) else reason(error)
+    elif isinstance(error, UserError):
+        text = str(error).replace(str(item.path), str(item))
+    else:
+        text = f"{type(error).__name__}: {reason(error)}"
+    return text if str(item) in text else f"{item}: {text}"
 
 
 @contextlib.contextmanager

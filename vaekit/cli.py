@@ -1,18 +1,20 @@
 """The command line: `vaekit VERB`. Nothing heavy is imported before its verb runs."""
 
 import functools
+import os
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from vaekit import options
+from vaekit import console, options
 from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
 from vaekit.apps.edit.fitting import fit
 from vaekit.apps.family.command import morph, reconstruct, sample
 from vaekit.apps.frontalize.command import transfer
-from vaekit.errors import UserError
+from vaekit.errors import UserError, missing_package
 from vaekit.serving.command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -28,7 +30,7 @@ def train(
     recipe: Annotated[
         str, typer.Argument(help="A recipe (.toml), or a name: inpaint, superres, ..., vae, vaegan, cvaegan, ...")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The run's folder.")] = Path("runs/run"),
+    out: Annotated[Path, typer.Option("--out", parser=options.path, help="The run's folder.")] = Path("runs/run"),
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="Train on this folder, .npz, tfds:NAME or rendered:N instead."),
@@ -54,7 +56,7 @@ def train(
     """
     from vaekit.recipe import load_recipe
 
-    loaded = load_recipe(recipe_path(recipe), [*implied(recipe), *(changes or [])], data or [])
+    loaded = load_recipe(recipe_path(os.path.expanduser(recipe)), [*implied(recipe), *(changes or [])], data or [])
     # After the recipe is found good: Keras and its backend take seconds.
     from vaekit.starting import weights
     from vaekit.training import train as run
@@ -72,7 +74,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=options.path, help="A run's folder.")],
     data: Annotated[list[str] | None, typer.Option("--data", help="Evaluate on this instead.")] = None,
     root: Annotated[str | None, typer.Option("--root", help="Where the recipe's data is now.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of validation.")] = 20,
@@ -82,8 +84,6 @@ def evaluate(
 
     Example: vaekit evaluate runs/inpaint --steps 50
     """
-    import json as json_format
-
     from vaekit.recipe import parse_recipe
     from vaekit.training import evaluate as measure
     from vaekit.training import restore
@@ -97,18 +97,20 @@ def evaluate(
     with model.averages():
         figures = measure(model, parse_recipe(table), task(recipe.app), steps)
     if json:
-        print(json_format.dumps(figures))
+        console.say_json(figures)
         return
     for name, value in figures.items():
-        print(f"{name:24} {value:10.4f}")
+        console.say(f"{name:24} {value:10.4f}")
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=options.path, help="A run's folder.")],
     name: Annotated[str, typer.Argument(help="The bundle's name.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of bundles.")] = Path("saved_models"),
-    blend: Annotated[Path | None, typer.Option("--blend", help="Move the weights towards this run's.")] = None,
+    out: Annotated[Path, typer.Option("--out", parser=options.path, help="Folder of bundles.")] = Path("saved_models"),
+    blend: Annotated[
+        Path | None, typer.Option("--blend", parser=options.path, help="Move the weights towards this run's.")
+    ] = None,
     share: Annotated[float, typer.Option("--share", min=0, max=1, help="How far, with --blend.")] = 0.5,
 ) -> None:
     """Export a run's averaged weights as a bundle.
@@ -126,7 +128,7 @@ def export(
             with other.averages():
                 mix(model, other, share)
             card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {run.name}"
-        print(write(exportable(card["app"])(model, card), name, out))
+        console.say(str(write(exportable(card["app"])(model, card), name, out)))
 
 
 @app.command()
@@ -139,8 +141,6 @@ def models(
 
     Examples: vaekit models; vaekit models inpaint; vaekit models --check
     """
-    import json as json_format
-
     from vaekit.bundle import find, installed
 
     bundles = [find(name)] if name else installed()
@@ -148,13 +148,15 @@ def models(
         for bundle in bundles:
             bundle.check()
     if json:
-        print(json_format.dumps([b.card | {"path": str(b.path)} for b in bundles], ensure_ascii=False))
+        console.say_json([b.card | {"path": str(b.path)} for b in bundles])
     elif name:
-        print(json_format.dumps(bundles[0].card, indent=1, ensure_ascii=False))
+        console.say_json(bundles[0].card, indent=1)
     else:
         for bundle in bundles:
             title = bundle.card.get("title", "")
-            print(f"{bundle.name:12} version {bundle.version}  {title}  {bundle.path}{'  whole' if check else ''}")
+            console.say(
+                f"{bundle.name:12} version {bundle.version}  {title}  {bundle.path}{'  whole' if check else ''}"
+            )
 
 
 for name in NAMES:
@@ -169,9 +171,47 @@ app.add_typer(direction, name="direction")
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point: what the user can put right is told in one line, and with --json as an object too."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that its encoding lacks ends nothing
+    arguments = sys.argv[1:]
     try:
+        if any(not each or re.fullmatch(r"--[a-z-]+=", each) for each in arguments):
+            raise UserError("an empty argument: a variable that is not set, perhaps")
         app(prog_name="vaekit")
+    except ModuleNotFoundError as error:
+        if (missing := missing_package(error)) is None:
+            raise
+        _end(str(missing), missing.exit_status, arguments)
     except UserError as error:
-        print(f"vaekit: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        _end(str(error), error.exit_status, arguments)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        _end(f"{error.filename}: {reason}" if error.filename else reason, 2 if error.filename else 1, arguments)
+    except MemoryError:
+        _end("not enough memory", 1, arguments)
+    except SystemExit:
+        try:
+            if sys.stdout:
+                sys.stdout.flush()
+        except OSError as error:
+            _end(f"standard output: {(error.strerror or str(error)).lower()}", 1, arguments)
+        raise
+
+
+def _end(message: str, status: int, arguments: list[str]) -> NoReturn:
+    console.warn(message)
+    try:
+        if "--json" in arguments:
+            console.say_json({"command": arguments[0], **EMPTY, "error": message})
+        elif sys.stdout:
+            sys.stdout.flush()
+    except (OSError, UserError):
+        # Python would flush it once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(status)
+
+
+EMPTY = {"done": [], "skipped": [], "failed": [], "interrupted": False, "seconds": 0.0}
+"""vaekit.batch.Report of a command that was refused, without importing what that needs."""

@@ -3,7 +3,9 @@
 Points are pixels (x, y) from a picture's left and top; whole numbers are the middles of pixels.
 """
 
+import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +23,19 @@ NARROW = (0.21, 0.13, 0.95, 0.87)
 """Top, left, bottom and right of the narrow crop in the wide one."""
 TEMPLATE_N = (TEMPLATE_W - (0.13, 0.21)) / 0.74
 """The same five points of the narrow crop."""
-SEARCHED = 1024
+SEARCHED = 768
 """Faces are searched for in a copy of the photo whose longer side has no more pixels than this. MTCNN, which finds
-faces from 20 pixels up, so finds those from a fiftieth of the longer side up."""
-TURNS = (0, 1, 3, 2)
-"""By how many quarters a photo is turned to the left to look for faces, in this order."""
+faces from 20 pixels up, so finds those from a fortieth of the longer side up."""
+GLANCED = 384
+"""The same of a photo that is turned, until a face in it is sure."""
+TILTS = (0, 90, 270, 180, 45, 315, 135, 225)
+"""Degrees by which a photo is turned to the left to look for faces, in this order."""
+LOOK = 112
+"""Side of the crop, to template W, in which a face is looked for again, in pixels."""
+TOLERANCE = 0.15
+"""How far points may lie from the template's in the crop, as a share of its side: more is no face."""
+OVERLAP = 0.4
+"""Two boxes with a larger overlap, as a share of their union, show the same face."""
 FEATHER = 0.25
 """How far `oval` reaches in from the crop's rim before it is 1, as a share of the way to the middle."""
 ROUNDING = 1e-6
@@ -53,10 +63,10 @@ class Face:
 class Finder(Protocol):
     """Finds the upright faces in an [H, W, 3] uint8 RGB picture.
 
-    sure: a score that it gives to faces which are upright, and hardly ever to others.
+    least: the score from which on a face counts.
     """
 
-    sure: float
+    least: float
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Find them, in any order."""
@@ -65,50 +75,70 @@ class Finder(Protocol):
 # === Finding ===
 
 
-def open_finder(model: Path | None = None, threads: int = 0) -> Finder:
+def open_finder(model: Path | None = None, least: float | None = None) -> Finder:
     """A finder: MTCNN, or YuNet where a file of it is named.
 
     Args:
         model: a YuNet file for OpenCV's FaceDetectorYN.
-        threads: for MTCNN's networks; 0 takes all cores.
+        least: the score from which on a face counts, in 0..1; None is the detector's default.
 
     Raises:
         UserError: the file cannot be read or is no such model, or MTCNN is not installed.
     """
     if model is not None:
-        return YuNet(model)
+        return YuNet(model) if least is None else YuNet(model, least)
     from vaekit.mtcnn import Mtcnn
 
-    return Mtcnn(threads)
+    return Mtcnn() if least is None else Mtcnn(least)
 
 
-def find(image: np.ndarray, finder: Finder) -> list[Face]:
-    """Find the faces in a photo, also in one that lies on its side or stands on its head.
+def installed() -> bool:
+    """Whether MTCNN can be opened: the mtcnn package, and lz4, which its weight files need."""
+    return all(importlib.util.find_spec(name) for name in ("mtcnn", "lz4"))
 
-    A finder sees turned faces too, but may take the mouth for the eyes. So unless it is sure of a face, the photo is
-    turned by 90, 270 and 180 degrees, until it is; if it never is, the first turn in which it found any counts.
+
+def find(image: np.ndarray, finder: Finder, tilts: Sequence[int] = TILTS) -> list[Face]:
+    """Find the faces in a photo, also in one that lies on its side or stands on its head, and tilted ones.
+
+    A detector also answers to what is no face, and sees turned faces with the mouth for the eyes. So each face is
+    looked for again in its own crop, turned upright, and in the mirror image of that: its score is the lowest of the
+    three, and its points are the means of those in the crops. While no face has the score `finder.least`, the photo
+    is turned by `tilts`.
 
     Args:
-        image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size.
+        image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size. Pixels of alpha 0 are not looked at.
         finder: from open_finder.
+        tilts: degrees by which the photo is turned to the left, in this order; 0 is the photo as it is.
 
     Returns:
-        The faces tilted by less than 45 degrees after that turn, in the pixels of `image`, largest first; an empty
-        list if there are none.
+        All faces found, in the pixels of `image`, also those of a score below `finder.least`. The surest is first; of
+        those whose scores have the same first two decimals, the largest.
     """
-    height, width = image.shape[:2]
-    picture = _shrunk(image, SEARCHED)[..., :3]
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    chosen: list[Face] = []
-    for turns in TURNS:
-        faces = [face for face in finder(np.ascontiguousarray(np.rot90(picture, turns))) if _upright(face)]
-        sure = any(face.score >= finder.sure for face in faces)
-        if sure or not chosen:
-            chosen = [_in_photo(face, turns, picture.shape[1::-1], (width, height)) for face in faces]
+    picture = _searched(image)
+    found: list[Face] = []
+    for degrees in tilts:
+        for side in (GLANCED, SEARCHED) if degrees else (SEARCHED,):
+            turned, matrix = _turned(_shrunk(picture, side), degrees, picture.shape)
+            back = cv2.invertAffineTransform(matrix)
+            seen = (_seen_again(picture, _moved_face(face, back), finder) for face in finder(turned))
+            found = _best(found + [face for face in seen if face is not None])
+            sure = any(face.score >= finder.least for face in found)
+            if not sure:
+                break
         if sure:
             break
-    return sorted(chosen, key=lambda face: face.box[2] * face.box[3], reverse=True)
+    factor = np.divide(image.shape[1::-1], picture.shape[1::-1])
+    to_photo = np.column_stack([np.diag(factor), 0.5 * factor - 0.5])
+    return [_moved_face(face, to_photo) for face in found]
+
+
+def _searched(image: np.ndarray) -> np.ndarray:
+    """What is searched: [h, w, 3] uint8, at most SEARCHED pixels on its longer side; grey where it is transparent."""
+    picture = image[..., :3]
+    if image.shape[2] == 4 and not image[..., 3].all():
+        picture = np.where(image[..., 3:] > 0, picture, np.iinfo(image.dtype).max // 2).astype(image.dtype)
+    picture = _shrunk(picture, SEARCHED)
+    return (picture >> 8).astype(np.uint8) if picture.dtype == np.uint16 else picture
 
 
 def _shrunk(image: np.ndarray, longer: int) -> np.ndarray:
@@ -119,28 +149,65 @@ def _shrunk(image: np.ndarray, longer: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _upright(face: Face) -> bool:
-    across, down = face.points[3:].mean(axis=0) - face.points[:2].mean(axis=0)
-    return bool(down > abs(across))
+def _turned(copy: np.ndarray, degrees: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A copy of a picture turned to the left, whole, and the matrix to it from the picture of that shape.
 
-
-def _in_photo(face: Face, turns: int, size: tuple[int, ...], photo: tuple[int, int]) -> Face:
-    """A face found after np.rot90 of a picture, in the pixels of the photo that it was shrunk from.
-
-    Args:
-        face: as found.
-        turns: np.rot90's.
-        size: width and height of the picture before it was turned.
-        photo: width and height of the photo.
+    Beyond the copy's border is grey.
     """
+    height, width = copy.shape[:2]
+    factor = np.divide((width, height), shape[1::-1])
+    to_copy = np.vstack([np.column_stack([np.diag(factor), 0.5 * factor - 0.5]), (0, 0, 1)])
+    if degrees == 0:
+        return copy, to_copy[:2]
+    middle = (width - 1) / 2, (height - 1) / 2
+    matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+    sides = np.rint(np.abs(matrix[:, :2]) @ (width, height)).astype(int)
+    matrix[:, 2] += (sides - 1) / 2 - middle
+    turned = cv2.warpAffine(copy, matrix, sides.tolist(), flags=cv2.INTER_LINEAR, borderValue=(127, 127, 127))
+    return turned, matrix @ to_copy
+
+
+def _seen_again(picture: np.ndarray, face: Face, finder: Finder) -> Face | None:
+    """Look for a face again, upright and then mirrored; None where it is not there."""
+    looks = []
+    for mirrored in (False, True):
+        try:
+            matrix = alignment(face, LOOK)
+        except ValueError:
+            return None
+        if mirrored:
+            matrix[0] = (0, 0, LOOK - 1) - matrix[0]
+        crop = np.rint(cut(picture, matrix, LOOK, cv2.BORDER_REPLICATE)).clip(0, 255).astype(np.uint8)
+        near = [seen for seen in finder(crop) if _fits(seen)]
+        if not near:
+            return None
+        seen = _moved_face(max(near, key=lambda seen: seen.score), cv2.invertAffineTransform(matrix))
+        points = seen.points[[1, 0, 2, 4, 3]] if mirrored else seen.points
+        face = Face(points, seen.box, min(face.score, seen.score))
+        looks.append(face)
+    return Face(np.mean([look.points for look in looks], axis=0), looks[0].box, face.score)
+
+
+def _fits(face: Face) -> bool:
+    """Whether a face found in a crop is the one that the crop was cut to."""
+    return bool(np.abs(face.points - (LOOK * TEMPLATE_W - 0.5)).max() <= TOLERANCE * LOOK)
+
+
+def _moved_face(face: Face, matrix: np.ndarray) -> Face:
+    """A face in the pixels of another picture; its box becomes the upright one about it."""
     left, top, width, height = face.box
-    places = np.vstack([face.points, [(left, top), (left + width, top + height)]])
-    for turn in reversed(range(turns)):
-        across = size[turn % 2]  # the picture's width before that turn
-        places = np.stack([across - 1 - places[:, 1], places[:, 0]], axis=-1)
-    places = (places + 0.5) * np.divide(photo, size) - 0.5
+    corners = [(left + x * width, top + y * height) for x in (0, 1) for y in (0, 1)]
+    places = cv2.transform(np.array([[*face.points.tolist(), *corners]]), matrix)[0]
     corner, end = places[5:].min(axis=0), places[5:].max(axis=0)
     return Face(places[:5].astype(np.float32), (*corner.tolist(), *(end - corner).tolist()), face.score)
+
+
+def _best(found: list[Face]) -> list[Face]:
+    """Each face once, in the order of `find`."""
+    found = sorted(found, key=lambda face: (-round(face.score, 2), -face.box[2] * face.box[3]))
+    boxes = np.array([face.box for face in found]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return [found[index] for index in sorted(distinct(boxes, -np.arange(float(len(found))), OVERLAP))]
 
 
 def distinct(boxes: np.ndarray, scores: np.ndarray, most: float, *, of_smaller: bool = False) -> np.ndarray:
@@ -175,18 +242,19 @@ class YuNet:
 
     Args:
         model: its ONNX file.
+        least: the score from which on a face counts.
 
     Raises:
         UserError: the file cannot be read, or is no such model.
     """
 
-    sure = 0.91
     SMALLER = 320
-    SCORE = 0.7
+    SCORE = 0.5
     OVERLAP = 0.3
     OUTPUTS = frozenset(f"{what}_{stride}" for what in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32))
 
-    def __init__(self, model: Path):
+    def __init__(self, model: Path, least: float = 0.9):
+        self.least = least
         data = np.frombuffer(_read_model(model, self.OUTPUTS), np.uint8)
         size = (self.SMALLER, self.SMALLER)
         none = np.empty(0, np.uint8)
@@ -241,27 +309,58 @@ def _read_model(path: Path, outputs: frozenset[str]) -> bytes:
 # === Which of them ===
 
 
-def choose(faces: list[Face], which: str) -> list[Face]:
+def choose(faces: list[Face], which: str, least: float) -> list[Face]:
     """The faces that a user asks for.
 
     Args:
         faces: from find.
-        which: "all", "largest", or a number: "1" is the largest, "2" the next.
+        which: "all", "surest", "largest", or a number: "1" is the surest, "2" the next.
+        least: faces of a lower score do not count.
 
     Raises:
         UserError: `which` is nothing of this.
         FaceError: there is no such face.
     """
-    if which not in ("all", "largest") and not (which.isdecimal() and int(which) > 0):
-        raise UserError(f"no face is called '{which}': 'all', 'largest', or a number from 1 (the largest) on")
-    if not faces:
-        raise FaceError("no face found")
+    if which not in ("all", "surest", "largest") and not (which.isdecimal() and int(which) > 0):
+        raise UserError(f"no face is called '{which}': 'all', 'surest', 'largest', or a number from 1 (the surest) on")
+    sure = [face for face in faces if face.score >= least]
+    if not sure:
+        unsure = f": the surest has a score of {faces[0].score:.3f}, under {least:g} (--min-score)" if faces else ""
+        raise FaceError(f"no face found{unsure}")
     if which == "all":
-        return faces
-    number = 1 if which == "largest" else int(which)
-    if number > len(faces):
-        raise FaceError(f"no face {number}: only {len(faces)} found")
-    return [faces[number - 1]]
+        return sure
+    if which == "largest":
+        return [max(sure, key=lambda face: face.box[2] * face.box[3])]
+    number = 1 if which == "surest" else int(which)
+    if number > len(sure):
+        raise FaceError(f"no face {number}: only {len(sure)} found")
+    return [sure[number - 1]]
+
+
+def summary(found: list[Face]) -> str:
+    """How many faces were found and how sure they are, for people.
+
+    >>> face = Face(np.zeros((5, 2)), (0.0, 0.0, 1.0, 1.0), 0.999)
+    >>> summary([face])
+    '1 face (0.999)'
+    """
+    scores = [face.score for face in found]
+    listed = ", ".join(f"{score:.3f}" for score in scores)
+    if len(scores) > 4:
+        listed = f"{min(scores):.3f} to {max(scores):.3f}"
+    return f"{len(scores)} face{'' if len(scores) == 1 else 's'} ({listed})"
+
+
+def described(found: list[Face], chosen: list[Face]) -> list[dict]:
+    """What a report says of faces: score, box (left, top, width, height) and whether each is edited."""
+    return [
+        {
+            "score": round(face.score, 4),
+            "box": [round(value, 1) for value in face.box],
+            "edited": any(face is other for other in chosen),
+        }
+        for face in found
+    ]
 
 
 def whole(image: np.ndarray, template: np.ndarray = TEMPLATE_W) -> Face:
@@ -338,14 +437,15 @@ def paste(image: np.ndarray, difference: np.ndarray, matrix: np.ndarray, weight:
         weight: [s, s] float32 in 0..1, how much of the difference counts.
 
     Returns:
-        A changed copy. Where the weight is 0 its pixels are the photo's bit for bit, and so is all alpha.
+        A changed copy. Where the weight or alpha is 0 its pixels are the photo's bit for bit, and so is all alpha.
     """
     result = image.copy()
     rows, columns = _seen(matrix, len(weight), image.shape)
-    part = result[rows, columns, :3]
+    part, hidden = result[rows, columns, :3], result[rows, columns, 3:] == 0
     back, size = cv2.invertAffineTransform(_within(matrix, rows, columns)), part.shape[1::-1]
     change = _moved(difference, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
     change *= _moved(weight, back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[..., None]
+    change[hidden.any(axis=2)] = 0
     most = np.iinfo(image.dtype).max
     part[:] = (part + np.rint(most * change).astype(np.int32)).clip(0, most)
     return result
@@ -360,15 +460,17 @@ def overlay(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray) -> np.ndarr
         matrix: from alignment.
 
     Returns:
-        A changed copy; beyond the crop's oval its pixels are the photo's bit for bit, and so is all alpha.
+        A changed copy; beyond the crop's oval, and where alpha is 0, its pixels are the photo's bit for bit, and so
+        is all alpha.
     """
     result = image.copy()
     rows, columns = _seen(matrix, len(crop), image.shape)
-    part = result[rows, columns, :3]
+    part, hidden = result[rows, columns, :3], result[rows, columns, 3:] == 0
     back, size = cv2.invertAffineTransform(_within(matrix, rows, columns)), part.shape[1::-1]
     most = np.iinfo(image.dtype).max
     new = most * _moved(crop, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE).clip(0.0, 1.0)
     weight = _moved(oval(len(crop)), back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[..., None]
+    weight[hidden.any(axis=2)] = 0
     part[:] = np.rint(part + weight * (new - part)).clip(0, most)
     return result
 

@@ -10,6 +10,7 @@ import importlib
 import inspect
 
 import keras
+import numpy as np
 from keras import ops
 
 from vaekit.backends import replicas
@@ -22,31 +23,70 @@ backend_step = importlib.import_module(f"vaekit.backends.{keras.backend.backend(
 
 @keras.saving.register_keras_serializable("vaekit")
 class PlayerOptimizers(keras.optimizers.Optimizer):
-    """One optimizer a player, behind the face of a single Keras optimizer.
+    """One optimizer a player, behind the face of a single Keras optimizer, and moving averages of players' weights.
 
     Keras saves, restores and hands over state through `model.optimizer`; so every slot of every player
     has to be reachable from there. Its own `iterations` counts the steps of the game.
 
     Args:
         optimizers: dict from player to a Keras optimizer (or its serialised config).
+        momenta: dict from player to the momentum of the moving average of its weights; who is not named has none.
     """
 
-    def __init__(self, optimizers: dict, name="player_optimizers"):
+    def __init__(self, optimizers: dict, momenta: dict[str, float] | None = None, name="player_optimizers"):
         super().__init__(learning_rate=0.0, name=name)
         self.by_player = {player: keras.optimizers.get(o) for player, o in optimizers.items()}
+        self.momenta = dict(momenta or {})
+        self.places: dict[str, tuple[int, int]] = {}  # of the averages among an optimizer's variables
+        for player, optimizer in self.by_player.items():
+            inner = _inner(optimizer)
+            if inner.use_ema:  # Keras's average has no warm-up: the one below takes its place
+                self.momenta.setdefault(player, inner.ema_momentum)
+                inner.use_ema = False
 
     def build(self, variables_by_player: dict):
-        """Create the slots of every player for its own variables."""
+        """Create the averages and the slots of every player for its own variables."""
         if self.built:
             return
         super().build([])
         for player, optimizer in self.by_player.items():
-            optimizer.build(variables_by_player[player])
+            variables = variables_by_player[player]
+            if player in self.momenta:
+                # They are the optimizer's own variables, and so are saved and handed over with its slots.
+                inner = _inner(optimizer)
+                self.places[player] = len(inner.variables), len(inner.variables) + len(variables)
+                for variable in variables:
+                    inner.add_variable_from_reference(variable, name="average")
+            optimizer.build(variables)
 
     @property
     def variables(self):
         """Own step counter, then every player's state, in the players' order."""
         return [*self._variables, *(v for o in self.by_player.values() for v in o.variables)]
+
+    def average(self, player: str, variables: list) -> None:
+        """Take a player's weights into their moving average, after a step of its optimizer.
+
+        The momentum is min(m, (1 + t) / (10 + t)) with t steps before this one, and 0 in the first: so the average
+        holds the trained weights of a short run too, and the initial ones never.
+        """
+        if player not in self.momenta:
+            return
+        before = ops.cast(_inner(self.by_player[player]).iterations, "float32") - 1.0
+        momentum = ops.where(before > 0.0, ops.minimum(self.momenta[player], (1.0 + before) / (10.0 + before)), 0.0)
+        for average, variable in zip(self._averages(player), variables, strict=True):
+            weight = ops.cast(momentum, variable.dtype)
+            average.assign(weight * average + (1.0 - weight) * variable)
+
+    def averaged(self, player: str) -> list[np.ndarray] | None:
+        """The moving averages of a player's weights; None where there are none, or before its first step."""
+        if player not in self.momenta or not ops.convert_to_numpy(_inner(self.by_player[player]).iterations):
+            return None
+        return [ops.convert_to_numpy(average) for average in self._averages(player)]
+
+    def _averages(self, player: str) -> list:
+        first, last = self.places[player]
+        return _inner(self.by_player[player]).variables[first:last]
 
     def finalize_variable_values(self, var_list):
         """Keep the trained weights: averaged ones are taken where they are exported."""
@@ -64,12 +104,19 @@ class PlayerOptimizers(keras.optimizers.Optimizer):
     def get_config(self):
         """Mirror __init__."""
         serialize = keras.optimizers.serialize
-        return {"optimizers": {p: serialize(o) for p, o in self.by_player.items()}, "name": self.name}
+        optimizers = {player: serialize(o) for player, o in self.by_player.items()}
+        return {"optimizers": optimizers, "momenta": self.momenta, "name": self.name}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Bring every player's optimizer back."""
-        return cls({p: keras.optimizers.deserialize(o) for p, o in config["optimizers"].items()}, config["name"])
+        optimizers = {p: keras.optimizers.deserialize(o) for p, o in config["optimizers"].items()}
+        return cls(**{**config, "optimizers": optimizers})
+
+
+def _inner(optimizer):
+    """The optimizer itself, where another scales its losses."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 class AdversarialModel(keras.Model):
@@ -142,7 +189,8 @@ class AdversarialModel(keras.Model):
 
         Args:
             optimizer: dict from player to optimizer; players left out take the model's default.
-            average: momentum of the moving average of `averaged` players; 0 keeps none.
+            average: momentum m of the moving average of `averaged` players' weights, 0 for none. It begins lower,
+                min(m, (1 + t) / (10 + t)) after t steps.
             **kwargs: run_eagerly, steps_per_execution, jit_compile, as in Keras.
 
         Raises:
@@ -160,12 +208,10 @@ class AdversarialModel(keras.Model):
         chosen = {**self.default_optimizers(), **given}
         for player, chosen_optimizer in chosen.items():
             optimizer = keras.optimizers.get(chosen_optimizer)
-            if player in self.averaged and average and not optimizer.use_ema:
-                optimizer.use_ema, optimizer.ema_momentum = True, average
             if self.dtype_policy.name == "mixed_float16":
                 optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
             chosen[player] = optimizer
-        return PlayerOptimizers(chosen)
+        return PlayerOptimizers(chosen, dict.fromkeys(self.averaged, average) if average else None)
 
     def get_compile_config(self):
         """The optimizers and switches that compile_from_config takes."""
@@ -198,13 +244,18 @@ class AdversarialModel(keras.Model):
 
     @contextlib.contextmanager
     def averages(self):
-        """Within it, `averaged` players wear their moving averages: for looking and for export."""
-        worn = {player: [ops.convert_to_numpy(v) for v in self.player_variables(player)] for player in self.averaged}
+        """Within it, `averaged` players wear their moving averages: for looking and for export.
+
+        Before the first step there are none yet, and the weights stay as they are.
+        """
+        worn = {}
         for player in self.averaged:
-            optimizer = self.optimizer.by_player[player]
-            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-            if optimizer.use_ema:
-                optimizer.finalize_variable_values(self.player_variables(player))
+            averages = self.optimizer.averaged(player)
+            if averages is not None:
+                variables = self.player_variables(player)
+                worn[player] = [ops.convert_to_numpy(v) for v in variables]
+                for variable, value in zip(variables, averages, strict=True):
+                    variable.assign(value)
         try:
             yield self
         finally:

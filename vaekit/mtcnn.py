@@ -1,52 +1,54 @@
-"""The MTCNN face finder (Zhang et al. 2016) on ONNX Runtime, with the weights of the mtcnn package.
+"""The MTCNN face detector (Zhang et al. 2016) in NumPy, with the weights of the mtcnn package.
 
-Three networks: P-Net judges every place of a pyramid of ever smaller copies of the picture, R-Net what P-Net left over,
-and O-Net what R-Net left over; O-Net tells the five points too. The package itself is not imported, because it would
-import TensorFlow: its weights are read, and the networks written as ONNX in memory.
+Three networks: P-Net scores every place of an image pyramid, R-Net the boxes that P-Net passed, and O-Net those that
+R-Net passed; O-Net gives the five points too. The package itself is not imported, because it would import TensorFlow:
+its weight files are read, and nothing in them is executed. The networks have half a million weights and eight kinds of
+layers, which NumPy runs fast enough that no ONNX model has to be built.
 """
 
+import functools
 import importlib.util
-from collections.abc import Callable, Iterator
+import io
+import math
+import pickletools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vaekit.errors import UserError
-from vaekit.faces import Face, cut, distinct
-from vaekit.workers import cores
+from vaekit.faces import Face, cut, distinct, installed
 
 SMALLEST = 20
 """Side of the smallest face that is looked for, in pixels."""
 SHRINK = 0.709
-"""A copy in the pyramid is so many times as large as the one before: half its area."""
+"""The ratio of sides of neighbouring levels of the pyramid: half the area."""
 CELL, STEP = 12, 2
-"""P-Net judges squares of CELL pixels, STEP pixels apart."""
+"""P-Net scores squares of CELL pixels, STEP pixels apart."""
 SIDES = (24, 48)
-"""What R-Net and O-Net see of a face, in pixels."""
-SCORES = (0.6, 0.7, 0.8)
-"""What P-Net, R-Net and O-Net must score a face at least."""
+"""Input sizes of R-Net and O-Net, in pixels."""
+SCORES = (0.6, 0.7, 0.6)
+"""The least scores that P-Net, R-Net and O-Net pass."""
 OVERLAPS = (0.5, 0.7, 0.7)
-"""How much two boxes that P-Net, R-Net or O-Net passed may overlap; of more, the better one is kept."""
+"""The overlap of two boxes above which P-Net, R-Net and O-Net keep only the better one."""
 
-Weights = list[np.ndarray]
-Network = Callable[[np.ndarray], Weights]
+Network = Callable[[np.ndarray], list[np.ndarray]]
 
 
 class Mtcnn:
-    """Faces of SMALLEST pixels and more, upright or slightly tilted.
+    """Finds faces of SMALLEST pixels and more, upright or slightly tilted.
 
     Args:
-        threads: within one network call; 0 takes all cores.
+        least: the score from which on a face counts.
 
     Raises:
         UserError: the package is not installed, or damaged.
     """
 
-    sure = 0.98
-
-    def __init__(self, threads: int = 0):
-        self._propose, self._refine, self._output = load(threads)
+    def __init__(self, least: float = 0.97):
+        self.least = least
+        self._propose, self._refine, self._output = load()
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """[H, W, 3] uint8 RGB -> the faces in it."""
@@ -68,14 +70,14 @@ class Mtcnn:
         return squares(scored[distinct(scored[:, :4], scored[:, 4], OVERLAPS[0]), :4])
 
     def _refined(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """The same, of those that R-Net takes for faces."""
+        """The boxes that R-Net takes for faces, [K, 4], square."""
         offsets, scores = self._refine(patches(image, boxes, SIDES[0]))
         passed = scores[:, 1] > SCORES[1]
         boxes = shifted(boxes, offsets)[passed]
         return squares(boxes[distinct(boxes, scores[passed, 1], OVERLAPS[1])])
 
     def _settled(self, image: np.ndarray, boxes: np.ndarray) -> list[Face]:
-        """The faces among them, with their points."""
+        """The boxes that O-Net takes for faces, with their points."""
         offsets, points, scores = self._output(patches(image, boxes, SIDES[1]))
         points = points.reshape(len(boxes), 2, 5).swapaxes(1, 2)  # five x, then five y
         points = boxes[:, None, :2] + (boxes[:, 2:] - boxes[:, :2])[:, None] * points
@@ -86,12 +88,12 @@ class Mtcnn:
 
 
 def _face(box: np.ndarray, points: np.ndarray, score: np.ndarray) -> Face:
-    corner = box[:2] - 0.5  # from edges to middles of pixels
+    corner = box[:2] - 0.5  # from edges to centres of pixels
     return Face((points - 0.5).astype(np.float32), (*corner.tolist(), *(box[2:] - box[:2]).tolist()), float(score))
 
 
 def pyramid(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Copies of an image, smaller and smaller, in which faces from SMALLEST pixels up are as large as a cell."""
+    """Smaller and smaller copies of an image, in which faces from SMALLEST pixels up are as large as a cell."""
     scale = CELL / SMALLEST
     while scale * min(image.shape[:2]) >= CELL:
         size = int(scale * image.shape[1]), int(scale * image.shape[0])
@@ -110,10 +112,10 @@ def patches(image: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarray:
 
 
 def squares(boxes: np.ndarray) -> np.ndarray:
-    """The smallest squares about the same middles that contain boxes [N, 4]; a pixel at least."""
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    """The smallest squares about the same centres that contain boxes [N, 4]; a pixel at least."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True).clip(min=1.0) / 2
-    return np.hstack([middles - halves, middles + halves])
+    return np.hstack([centres - halves, centres + halves])
 
 
 def shifted(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -123,98 +125,132 @@ def shifted(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 # === The networks ===
 
-Pool = tuple[int, str] | None
-"""Side of a max-pooling (of stride 2) and ONNX's word for its padding."""
-_NETWORKS: dict[str, tuple[Pool, ...]] = {
-    "pnet": ((2, "SAME_UPPER"), None, None),
-    "rnet": ((3, "SAME_UPPER"), (3, "VALID"), None, None),
-    "onet": ((3, "SAME_UPPER"), (3, "VALID"), (2, "SAME_UPPER"), None, None),
+Pool = tuple[int, bool] | None
+"""Size of a max-pooling of stride 2, and whether it pads (Keras's "same")."""
+_HIDDEN: dict[str, Sequence[tuple[tuple[int, ...], Pool]]] = {
+    "pnet": [((3, 3, 3, 10), (2, True)), ((3, 3, 10, 16), None), ((3, 3, 16, 32), None)],
+    "rnet": [((3, 3, 3, 28), (3, True)), ((3, 3, 28, 48), (3, False)), ((2, 2, 48, 64), None), ((576, 128), None)],
+    "onet": [
+        ((3, 3, 3, 32), (3, True)),
+        ((3, 3, 32, 64), (3, False)),
+        ((3, 3, 64, 64), (2, True)),
+        ((2, 2, 64, 128), None),
+        ((1152, 256), None),
+    ],
 }
-"""What follows each layer with a PReLU; the layers after those give the answers, a softmax the last of them."""
+"""Kernel and pooling of the layers that a PReLU follows."""
+_HEADS = {"pnet": ((1, 1, 32), (4, 2)), "rnet": ((128,), (4, 2)), "onet": ((256,), (4, 10, 2))}
+"""Input shape and output channels of the last layers; the last of them is a softmax."""
 _MISSING = (
-    "to find faces, mtcnn is needed: pip install 'vaekit[faces]'; or name a YuNet file with --face-model, "
+    "to find faces, mtcnn is needed: pip install mtcnn; or name a YuNet file with --face-model, "
     "or say --aligned if the picture is a crop of a face already"
 )
 
 
-def load(threads: int) -> list[Network]:
-    """P-Net, R-Net and O-Net: [N, h, w, 3] float32 in -1..1 -> edges' offsets, (points,) and scores of no and yes.
+def load() -> list[Network]:
+    """P-Net, R-Net and O-Net: [N, h, w, 3] float32 in -1..1 -> offsets of edges, (points,) and scores of no and yes.
 
     Raises:
         UserError: the package with their weights is not installed, or damaged.
     """
-    import onnxruntime
-
-    try:
-        import joblib
-        import onnx  # noqa: F401
-    except ImportError:
-        raise UserError(_MISSING) from None
     spec = importlib.util.find_spec("mtcnn")
-    if spec is None or not spec.submodule_search_locations:
+    if not installed() or spec is None or not spec.submodule_search_locations:
         raise UserError(_MISSING)
     folder = Path(spec.submodule_search_locations[0], "assets", "weights")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
-    options.log_severity_level = 3
-    # The threads of one network, waiting for work, would take the cores from the next one's.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-
-    def network(name: str, pools: tuple[Pool, ...]) -> Network:
-        try:
-            graph = to_onnx(joblib.load(folder / f"{name}.lz4"), pools)
-            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception:  # unpickling raises whatever bad bytes make it trip over
-            raise UserError(f"{folder / name}.lz4: missing or damaged: install mtcnn 1.0 again") from None
-        return lambda images: session.run(None, {"images": images})
-
-    return [network(name, pools) for name, pools in _NETWORKS.items()]
+    return [_network(folder / f"{name}.lz4", name) for name in _HIDDEN]
 
 
-def to_onnx(weights: Weights, pools: tuple[Pool, ...]) -> bytes:
-    """Write one of the networks as an ONNX model.
+def _network(path: Path, name: str) -> Network:
+    shapes: list[tuple[int, ...]] = []
+    for kernel, _ in _HIDDEN[name]:
+        slopes = (1,) * (len(kernel) - 2) + kernel[-1:]
+        shapes += [kernel, kernel[-1:], slopes[-3:]]
+    before, channels = _HEADS[name]
+    for count in channels:
+        shapes += [(*before, count), (count,)]
+    try:
+        weights = read_weights(path, shapes)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: missing or damaged ({error}): install mtcnn 1.0 again") from None
+    pools = [pool for _, pool in _HIDDEN[name]]
+    return functools.partial(run, weights, pools)
+
+
+def read_weights(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """Read the arrays of a file that joblib.dump wrote, without executing what it says.
+
+    In such a file the bytes of each array follow the pickled description of it. pickletools names the operations
+    of the pickle one by one and performs none; so the place where each array begins is found.
 
     Args:
-        weights: a layer's kernel (height, width, in, out; or in, out), bias and, if one follows, PReLU slopes; then
-            the next layer's.
-        pools: of each layer with a PReLU.
+        path: an LZ4 file with a pickled list of little-endian float32 arrays.
+        shapes: the shapes of all of them.
+
+    Raises:
+        OSError, ValueError, RuntimeError: the file is missing, damaged, or holds something else.
     """
-    import onnx
-    from onnx import helper, numpy_helper
+    import lz4.frame
 
-    nodes: list[onnx.NodeProto] = []
-    constants: list[onnx.TensorProto] = []
+    stream = io.BytesIO(lz4.frame.decompress(path.read_bytes()))
+    arrays: list[np.ndarray] = []
+    before = ""
+    for operation, _, _ in pickletools.genops(stream):
+        if operation.name == "BUILD" and before == "SETITEMS":  # the description is complete
+            if len(arrays) == len(shapes):
+                raise ValueError("too many arrays")
+            stream.seek(stream.read(1)[0], io.SEEK_CUR)  # padding, after its length
+            shape = shapes[len(arrays)]
+            arrays.append(np.frombuffer(stream.read(4 * math.prod(shape)), "<f4").reshape(shape))
+        before = operation.name
+    if len(arrays) < len(shapes):
+        raise ValueError("too few arrays")
+    return arrays
 
-    def node(kind: str, *inputs: str, **attributes) -> str:
-        name = f"{kind}_{len(nodes)}"
-        nodes.append(helper.make_node(kind, inputs, [name], **attributes))
-        return name
 
-    def constant(values: np.ndarray) -> str:
-        name = f"constant_{len(constants)}"
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
+def run(weights: list[np.ndarray], pools: Sequence[Pool], images: np.ndarray) -> list[np.ndarray]:
+    """Run one of the networks.
 
-    def layer(value: str, kernel: np.ndarray, bias: np.ndarray) -> str:
-        if kernel.ndim == 2:
-            return node("Gemm", value, constant(kernel), constant(bias))
-        return node("Conv", value, constant(kernel.transpose(3, 2, 0, 1)), constant(bias))
+    Args:
+        weights: kernel, bias and PReLU slopes of each hidden layer; then kernel and bias of each output.
+        pools: of each hidden layer.
+        images: [N, h, w, 3] float32.
 
-    value = node("Transpose", "images", perm=[0, 3, 1, 2])
+    Returns:
+        Of each output, [N, channels, ...] float32.
+    """
+    value = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # else every stack keeps the old order in memory
     hidden, rest = weights[: 3 * len(pools)], weights[3 * len(pools) :]
     for kernel, bias, slopes, pool in zip(hidden[::3], hidden[1::3], hidden[2::3], pools, strict=True):
         if kernel.ndim == 2:  # its rows count channels fastest, then rows, then columns
-            value = node("Flatten", node("Transpose", value, perm=[0, 3, 2, 1]))
-        value = layer(value, kernel, bias)
-        value = node("PRelu", value, constant(slopes.reshape(-1, *[1] * (kernel.ndim - 2))))
+            value = value.transpose(0, 3, 2, 1).reshape(len(value), len(kernel))
+        value = _layer(value, kernel, bias)
+        value = np.where(value > 0, value, slopes.reshape(-1, *[1] * (kernel.ndim - 2)) * value)
         if pool is not None:
-            value = node("MaxPool", value, kernel_shape=[pool[0]] * 2, strides=[2, 2], auto_pad=pool[1])
-    answers = [layer(value, kernel, bias) for kernel, bias in zip(rest[::2], rest[1::2], strict=True)]
-    answers[-1] = node("Softmax", answers[-1], axis=1)
+            value = _max_pool(value, *pool)
+    *answers, logits = [_layer(value, kernel, bias) for kernel, bias in zip(rest[::2], rest[1::2], strict=True)]
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return [*answers, odds / odds.sum(axis=1, keepdims=True)]
 
-    def described(name: str, shape: list[str | int] | None):
-        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
-    inputs, outputs = [described("images", ["N", "h", "w", 3])], [described(name, None) for name in answers]
-    graph = helper.make_graph(nodes, "network", inputs, outputs, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+def _layer(value: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """A dense layer [N, in], or a convolution [N, in, h, w] without padding."""
+    if kernel.ndim == 2:
+        return value @ kernel + bias
+    rows, columns, channels, outputs = kernel.shape
+    height, width = value.shape[2] - rows + 1, value.shape[3] - columns + 1
+    seen = [value[:, :, y : y + height, x : x + width] for y in range(rows) for x in range(columns)]
+    taps = np.stack(seen, axis=1).reshape(len(value), rows * columns * channels, height * width)
+    result = kernel.reshape(-1, outputs).T @ taps
+    result += bias[:, None]
+    return result.reshape(len(value), outputs, height, width)
+
+
+def _max_pool(value: np.ndarray, size: int, same: bool) -> np.ndarray:
+    """[N, C, h, w], stride 2."""
+    if same:
+        missing = [max(2 * (-(-side // 2) - 1) + size - side, 0) for side in value.shape[2:]]
+        pads = [(0, 0), (0, 0), *[(count // 2, count - count // 2) for count in missing]]
+        value = np.pad(value, pads, constant_values=-np.inf)
+    height, width = (side - size + 1 for side in value.shape[2:])
+    value = functools.reduce(np.maximum, [value[:, :, first : first + height : 2] for first in range(size)])
+    return functools.reduce(np.maximum, [value[..., first : first + width : 2] for first in range(size)])

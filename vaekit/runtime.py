@@ -1,15 +1,39 @@
 """Run a bundle's network on arrays: ONNX Runtime by default, TensorFlow on request."""
 
+import threading
+from contextvars import ContextVar
 from typing import Literal, Protocol
 
 import numpy as np
 
 from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
+from vaekit.errors import MissingPackageError
 from vaekit.workers import cores
 
 RuntimeName = Literal["onnx", "tensorflow"]
+EXTERNAL = b"location"
+"""The key that every tensor of an ONNX file has that is kept in another file."""
 LEAST = 16
 """A side of a picture, in pixels, that every network takes."""
+
+
+cancellation: ContextVar[threading.Event | None] = ContextVar("cancellation", default=None)
+"""Set by whoever asks for work that may have to be stopped; the event says that nobody waits for it any more."""
+
+
+class WorkCancelledError(Exception):
+    """The work was stopped: nobody waits for it any more."""
+
+
+def check_cancelled() -> None:
+    """Stop here if the work was cancelled; for loops that take long. Every call of a network does this first.
+
+    Raises:
+        WorkCancelledError: the event in `cancellation` is set.
+    """
+    event = cancellation.get()
+    if event is not None and event.is_set():
+        raise WorkCancelledError
 
 
 class Network(Protocol):
@@ -22,7 +46,7 @@ class Network(Protocol):
     inputs: dict[str, dict[str, tuple[int | None, ...]]]
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
-        """Run one of the bundle's signatures."""
+        """Run one of the bundle's signatures; raises WorkCancelledError as check_cancelled does."""
 
 
 def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0) -> Network:
@@ -34,10 +58,15 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
         threads: for ONNX Runtime, within one call; 0 takes all cores.
 
     Raises:
-        BundleError: a file is missing or damaged, or the runtime refuses it.
+        BundleError: a file is missing or damaged, the runtime refuses it, a SavedModel that did not come with vaekit
+            holds ops that can do more than compute, or an ONNX graph keeps weights in other files.
     """
     if runtime == "tensorflow":
         bundle.check()
+        if not bundle.shipped:
+            from vaekit.saved_model import check_ops
+
+            check_ops(bundle.path)
         return _TensorFlow(bundle)
     bundle.check(ONNX)
     return _Onnx(bundle, threads)
@@ -52,8 +81,11 @@ class _Onnx:
         options.intra_op_num_threads = threads or cores()
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # planning for one size takes half as much memory again, and no less time
+        data = bundle.onnx.read_bytes()
+        if EXTERNAL in data:
+            raise BundleError(f"{bundle.onnx}: keeps weights in other files, which no checksum covers")
         try:
-            self.session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class
             raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
         self.file = bundle.onnx
@@ -77,6 +109,7 @@ class _Onnx:
         }
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
+        check_cancelled()
         if signature not in self.inputs:
             raise BundleError(f"{self.file}: no signature {signature}")
         asked = {onnx_input(name, signature): value for name, value in inputs.items()}
@@ -91,8 +124,10 @@ def _belongs(name: str, signature: str, signatures: list[str]) -> bool:
 
 class _TensorFlow:
     def __init__(self, bundle: Bundle):
-        import tensorflow as tf
-
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError:
+            raise MissingPackageError("tensorflow") from None
         try:
             self.loaded = tf.saved_model.load(str(bundle.path))
         except (OSError, ValueError) as error:
@@ -105,6 +140,7 @@ class _TensorFlow:
         }
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
+        check_cancelled()
         if signature not in self.inputs:
             raise BundleError(f"{self.path}: no signature {signature}")
         outputs = self.loaded.signatures[signature](**{name: self.constant(v) for name, v in inputs.items()})

@@ -1,6 +1,8 @@
 """Training runs: a folder that holds the recipe, checkpoints, logs and previews, and can be resumed exactly."""
 
+import contextlib
 import json
+import logging
 import math
 import os
 import time
@@ -12,11 +14,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from vaekit import images
+from vaekit import checkpoints, images
 from vaekit.data import Batches, Holdout, JoinedSource, WithOther, open_source
-from vaekit.distribution import open_place
+from vaekit.data.sources import NOT_FILES
+from vaekit.distribution import Place, open_place
 from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ def sources(recipe: Recipe, split: str) -> JoinedSource:
 
 
 def _spec(recipe: Recipe, source: str) -> str:
-    return source if ":" in source else str(Path(recipe.root) / source)
+    if source.startswith(NOT_FILES):
+        return source
+    return str(Path(os.path.expanduser(recipe.root)) / os.path.expanduser(source))
 
 
 def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None) -> Batches:
@@ -85,11 +92,14 @@ def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, ste
 def build(recipe: Recipe, task: Task) -> keras.Model:
     """The recipe's model, compiled, at step 0; weights and noise follow from the recipe's seed."""
     keras.utils.set_random_seed(recipe.train.seed)
+    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.train.precision)
     try:
         model = task.model(**recipe.model)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"model: {error}") from None
+    finally:  # layers have taken it over; what else the process builds is not ours
+        keras.config.set_dtype_policy(before)
     steps = recipe.train.epochs * recipe.train.steps_per_epoch
     try:
         optimizers = {player: _optimizer(o, steps) for player, o in recipe.optimizers.items()}
@@ -104,11 +114,6 @@ def _optimizer(table: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     if table.final_learning_rate is not None:
         rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=table.final_learning_rate / rate)
     return keras.optimizers.Adam(rate, table.beta_1, table.beta_2, global_clipnorm=table.clip_norm)
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """A run's checkpoints, oldest first."""
-    return sorted((run / "checkpoints").glob("epoch-*.weights.h5"))
 
 
 def train(
@@ -137,35 +142,39 @@ def train(
         RecipeError: the run exists and `resume` was not asked for, or was begun with other settings, the data cannot
             be used, or a network of a run to start from does not fit or is missing.
         NonFiniteError: a loss is no longer a number.
+        UserError: another training is at work in the folder, or it cannot be written to.
     """
     run = Path(run)
     task = tasks(recipe.app)
     place = open_place(strategy)
-    done = checkpoints(run)
-    if done and not resume:
-        raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
     if task.complete:
         recipe = task.complete(recipe)
-    if done:
-        _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
-    if place.chief:
-        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-        # At once whole: where a run goes on, other workers read it.
-        partial = run / "recipe.partial"
-        partial.write_text(recipe.model_dump_json(indent=1), "utf-8")
-        os.replace(partial, run / "recipe.json")
-    begun: dict[str, list] = {}
-    for name in () if done else recipe.train.start:
-        begun |= start(name)
-    with place.scope():
-        model = build(recipe, task)
-    epoch = 0
-    if done:
-        model.load_weights(done[-1])
-        epoch = _epoch(done[-1])
-    else:
-        _start(model, begun)
-    data = batches(recipe, task, "train", start_epoch=epoch)
+    data = batches(recipe, task, "train")
+    data.rows(0, range(1))  # what an example lacks is told before anything is written
+    with checkpoints.lock(run) if place.chief else contextlib.nullcontext():
+        done = checkpoints.found(run)
+        if done and not resume:
+            raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
+        if done:
+            _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
+        if place.chief:
+            checkpoints.write(run / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        begun: dict[str, list] = {}
+        for name in () if done else recipe.train.start:
+            begun |= start(name)
+        with place.scope():
+            model = build(recipe, task)
+        if done:
+            data.epoch = checkpoints.load_newest(model, run)
+        else:
+            _start(model, begun)
+        _fit(model, recipe, task, run, place, data, progress)
+    return model
+
+
+def _fit(
+    model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Batches, progress: bool
+) -> None:
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(run)]
     if place.chief:
         callbacks += [Checkpoints(run, recipe.train.keep), Log(run)]
@@ -176,12 +185,11 @@ def train(
     place.fit(
         model,
         data,
-        initial_epoch=epoch,
+        initial_epoch=data.epoch,
         epochs=recipe.train.epochs,
         verbose=("auto" if progress else 2) if place.chief else 0,
         callbacks=callbacks,
     )
-    return model
 
 
 def _start(model: keras.Model, begun: dict[str, list]) -> None:
@@ -217,20 +225,18 @@ def _settings(recipe: Recipe) -> dict:
 
 
 def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe, dict]:
-    """The model of a run's last checkpoint, in float32, its recipe, and what a card says of its training.
+    """The model of a run's last whole checkpoint, in float32, its recipe, and what a card says of its training.
 
     Raises:
         RecipeError: the folder is not a run, or has no checkpoint yet.
+        CheckpointError: none can be read.
     """
     recipe = load_recipe_json(run / "recipe.json")
-    done = checkpoints(run)
-    if not done:
+    if not checkpoints.found(run):
         raise RecipeError(f"{run}: no checkpoint in it yet")
     exact = recipe.train.model_copy(update={"precision": "float32"})
     model = build(recipe.model_copy(update={"train": exact}), task(recipe.app))
-    model.load_weights(done[-1])
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
-    epochs = _epoch(done[-1])
+    epochs = checkpoints.load_newest(model, run)
     steps = epochs * recipe.train.steps_per_epoch
     return (
         model,
@@ -240,11 +246,26 @@ def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe
             "data": [data.source for data in recipe.data],
             "steps": steps,
             "images": steps * recipe.train.batch_size,
-            "seconds": round(sum(line.get("seconds", 0) for line in log if line["epoch"] <= epochs)),
+            "seconds": round(sum(line["seconds"] for line in _logged(run) if line["epoch"] <= epochs)),
             **recipe.card,
             "recipe": recipe.model_dump(mode="json", exclude={"root", "card"}),
         },
     )
+
+
+def _logged(run: Path) -> list[dict]:
+    """Epochs of a run's log; without the log, or a line of it, the card alone knows less."""
+    try:
+        lines = (run / "log.jsonl").read_text("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        log.warning("%s: cannot be read: how long the training took is not known", error.filename)
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a full disk
+            table = json.loads(line)
+            found.append({key: float(table[key]) for key in ("epoch", "seconds")})
+    return found
 
 
 def blend(model: keras.Model, other: keras.Model, share: float) -> None:
@@ -277,12 +298,8 @@ def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict
     return figures | model.evaluate(data, verbose=0, return_dict=True)
 
 
-def _epoch(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("epoch-").split(".")[0])
-
-
 class Checkpoints(keras.callbacks.Callback):
-    """Write the whole state at the end of every epoch, under a temporary name first; keep the last few."""
+    """Write the whole state at the end of every epoch; keep the last few."""
 
     def __init__(self, run: Path, keep: int):
         super().__init__()
@@ -290,16 +307,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """`epoch` counts from 0; the file's number says how many epochs are done."""
-        write_checkpoint(self.model, self.run / "checkpoints" / f"epoch-{epoch + 1:06d}.weights.h5")
-        for old in checkpoints(self.run)[: -self.keep]:
-            old.unlink()
-
-
-def write_checkpoint(model: keras.Model, path: Path) -> None:
-    """Write weights, optimizer slots, schedules and random states to one file, atomically."""
-    partial = path.with_name(f".partial-{path.name}")
-    model.save_weights(partial, overwrite=True)
-    os.replace(partial, path)
+        checkpoints.save(self.model, checkpoints.path(self.run, epoch + 1))
+        checkpoints.prune(self.run, self.keep)
 
 
 class Log(keras.callbacks.Callback):
@@ -318,8 +327,11 @@ class Log(keras.callbacks.Callback):
         """One line an epoch."""
         seconds = round(time.monotonic() - self.started, 1)
         line = {"epoch": epoch + 1, "seconds": seconds, **{k: float(v) for k, v in (logs or {}).items()}}
-        with self.path.open("a", encoding="utf-8") as file:
-            print(json.dumps(line), file=file)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                print(json.dumps(line), file=file)
+        except OSError as error:  # the card alone needs it
+            log.warning("%s: cannot be written: %s", self.path, error.strerror)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -334,7 +346,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         bad = [name for name, value in logs.items() if not math.isfinite(float(value))]
         if bad:
             path = self.run / "non-finite.weights.h5"
-            write_checkpoint(self.model, path)
+            checkpoints.save(self.model, path)
             raise NonFiniteError(f"{', '.join(bad)} not finite at step {batch + 1} of this epoch; state kept in {path}")
 
 

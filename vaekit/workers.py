@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
 
@@ -29,6 +30,13 @@ Engine = Callable[[Work, Sequence[Any], int | None], Generator[Any]]
 """
 
 
+ATTEMPTS = 3
+"""Pools of processes in a row that may end without a result."""
+
+_shared: dict[str, Any] = {}
+"""In a process of the pool: the pickled work, and the threads of each."""
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -37,46 +45,62 @@ def cores() -> int:
 def processes(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     """In processes that share this machine's cores; one that ends over a task costs that task alone.
 
-    What is to be done in one process is done in this one.
+    A lone task is done in this process. Tasks that no process had begun when the processes ended go to new ones, as
+    long as some of those get anything done.
 
     Closing the iterator waits for the tasks under way; a second Ctrl-C does not.
     """
+    if len(tasks) == 1:
+        yield from work.open(0)(tasks[0])
+        return
+    jobs = min(jobs or cores(), len(tasks))
+    pickled = pickle.dumps(work)
+    left, fruitless = list(tasks), 0
+    while left and fruitless < ATTEMPTS:
+        before = len(left)
+        yield from _pooled(work, pickled, left, jobs)
+        fruitless = fruitless + 1 if len(left) == before else 0
+    for task in left:
+        yield from work.lost(task, "no process could be kept running for it, out of memory perhaps")
+
+
+def _pooled(work: Work, pickled: bytes, left: list[Any], jobs: int) -> Generator[Any]:
+    """The results of tasks by one pool of processes, as long as it lasts; what is done is taken from `left`."""
     import multiprocessing
 
-    from pebble import ProcessExpired, ProcessPool
+    from pebble import ProcessPool
 
-    jobs = min(jobs or cores(), len(tasks))
-    if jobs == 1:
-        do = work.open(0)
-        for task in tasks:
-            yield from do(task)
-        return
     threads = max(1, cores() // jobs)
     # Spawned: a fork would take over locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(max_workers=jobs, initializer=_begin, initargs=(threads,), context=context)
-    pickled = pickle.dumps(work)
-    coming = iter(tasks)
+    pool = ProcessPool(max_workers=jobs, initializer=_begin, initargs=(pickled, threads), context=context)
+    coming = iter(list(left))
     pending: dict[Any, Any] = {}
     try:
         while True:
             # One task ahead of every process, and no more: the rest of a folder waits here.
             for task in itertools.islice(coming, 2 * jobs - len(pending)):
-                pending[pool.schedule(_do, args=[pickled, threads, task])] = task
+                pending[_scheduled(pool, task)] = task
             if not pending:
                 break
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            done = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED).done
+            if not done and not pool.active:
+                raise BrokenProcessPool
+            for future in done:
                 task = pending.pop(future)
-                try:
-                    yield from future.result()
-                except ProcessExpired as error:
-                    yield from work.lost(task, f"its process ended (status {error.exitcode}), out of memory perhaps")
+                results = _results(work, task, future)
+                left.remove(task)
+                yield from results
+    except BrokenProcessPool:  # Pebble gives up where a process ends that had no task
+        pending.clear()
+        pool.stop()
     finally:
         try:
             for future in pending:
                 if not future.running():
                     future.cancel()
-            pool.close()
+            if pool.active:
+                pool.close()
             pool.join()
         except KeyboardInterrupt:
             pool.stop()
@@ -84,9 +108,28 @@ def processes(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[A
             raise
 
 
-def _begin(threads: int) -> None:
+def _results(work: Work, task: Any, future: Any) -> list:
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except ProcessExpired as error:
+        return work.lost(task, f"its process ended (status {error.exitcode}), out of memory perhaps")
+    except MemoryError:
+        return work.lost(task, "not enough memory")
+
+
+def _scheduled(pool: Any, task: Any) -> Any:
+    try:
+        return pool.schedule(_do, args=[task])
+    except RuntimeError as error:  # the pool is broken
+        raise BrokenProcessPool from error
+
+
+def _begin(work: bytes, threads: int) -> None:
     import cv2
 
+    _shared.update(work=work, threads=threads)
     cv2.setNumThreads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
     # Pebble's handler, in Python, may come too late in a process that ends by itself just then, and is complained of.
@@ -94,13 +137,13 @@ def _begin(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-@functools.cache  # once in a process
-def _opened(work: bytes, threads: int) -> Callable[[Any], list]:
-    return pickle.loads(work).open(threads)
+@functools.cache  # once in a process, at its first task, whose failure it is then
+def _opened() -> Callable[[Any], list]:
+    return pickle.loads(_shared["work"]).open(_shared["threads"])
 
 
-def _do(work: bytes, threads: int, task: Any) -> list:
-    return _opened(work, threads)(task)
+def _do(task: Any) -> list:
+    return _opened()(task)
 
 
 def _end_with_parent() -> None:
@@ -116,7 +159,7 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     """On Ray Data, one core an actor: on the cluster that RAY_ADDRESS names, or else a local one.
 
     Raises:
-        UserError: Ray is not installed.
+        UserError: Ray is not installed, or gives up, as where processes keep ending.
     """
     from vaekit.errors import UserError
 
@@ -140,8 +183,11 @@ def ray(work: Work, tasks: Sequence[Any], jobs: int | None) -> Generator[Any]:
     cluster.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     jobs = min(jobs or int(cluster.cluster_resources()["CPU"]), len(tasks))
     rows = datasets.from_items([{"task": pickle.dumps(task)} for task in tasks])
-    for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
-        yield from pickle.loads(row["results"])
+    try:
+        for row in rows.map_batches(Actor, concurrency=jobs, batch_size=1, num_cpus=1).iter_rows():
+            yield from pickle.loads(row["results"])
+    except cluster.exceptions.RayError as error:
+        raise UserError(f"--engine ray: {type(error).__name__}: {str(error).splitlines()[0]}") from None
 
 
 ENGINES: dict[str, Engine] = {"processes": processes, "ray": ray}

@@ -11,14 +11,14 @@ import typer
 from vaekit import options
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vaekit import batch
     from vaekit.latent import Direction
     from vaekit.runtime import RuntimeName
 
 STEPS = 5
 """Columns of a strip or a sheet."""
+DRAWN = (1, 1, 3)
+"""A strip or a sheet is RGB and small enough for every format."""
 
 
 def edit(
@@ -31,8 +31,11 @@ def edit(
         list[str] | None,
         typer.Option("--direction", help="A fitted direction, FILE or FILE=VALUE: hat.npz=1.5."),
     ] = None,
-    face: Annotated[str, typer.Option("--face", help="all, largest, or a number from 1, the largest.")] = "largest",
+    face: Annotated[
+        str, typer.Option("--face", help="all, surest, largest, or a number from 1, the surest.")
+    ] = "surest",
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     strip: Annotated[
         str | None,
@@ -73,11 +76,11 @@ def edit(
 
     values = dict(_assigned(change, "--set") for change in changes or [])
     named = [_assigned(text, "--direction") if "=" in text else (text, 1.0) for text in direction or []]
-    directions = [(load_direction(Path(path)), strength) for path, strength in named]
+    directions = [(load_direction(options.path(path)), strength) for path, strength in named]
     if not (values or directions or sheet):
         raise UserError("nothing to change: name an attribute (--set smiling=1) or a --direction, or ask for a --sheet")
     if (strip or sheet) and face == "all":
-        raise UserError("--strip and --sheet show one face: --face largest, or its number")
+        raise UserError("--strip and --sheet show one face: --face surest, largest, or its number")
     if strip and sheet:
         raise UserError("--strip and --sheet are two pictures: ask for one of them")
     reach = _range(strip or "-2..2")
@@ -100,6 +103,7 @@ def edit(
         reach=reach,
         face=face,
         face_model=face_model,
+        min_score=min_score,
         aligned=aligned,
         max_pixels=max_pixels,
     )
@@ -119,42 +123,42 @@ def _open(
     reach: tuple[float, float],
     face: str,
     face_model: Path | None,
+    min_score: float | None,
     aligned: bool,
     max_pixels: int,
 ) -> batch.Edit:
     import numpy as np
 
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.edit.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
     editor.check(values, directions)
     strengths = np.linspace(*reach, STEPS).round(3).tolist()
     unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in directions)
-    finder = None if aligned or unchanged else faces.open_finder(face_model, threads)
+    finder = None if aligned or unchanged else faces.open_finder(face_model, min_score)
 
-    def find(pixels: np.ndarray) -> list[faces.Face]:
-        found = [faces.whole(pixels)] if finder is None else faces.find(pixels, finder)
-        return faces.choose(found, face)
-
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
-        suffix = targets.suffix(item) if not drawing or targets.file else ".png"
-        suffix = suffix if drawing else images.output_suffix(picture, suffix)
-        if unchanged and suffix == item.path.suffix:
-            paths = targets.paths(item, suffix)
-            images.copy(item.path, paths[0], overwrite=targets.overwrite)
-            return paths, (*picture.notes, "nothing changes: copied")
-        found = find(picture.pixels)
-        paths = targets.paths(item, suffix)
-        if drawing == "sheet":
-            edited, like = editor.sheet(picture.pixels, found[0], strengths), None
-        elif drawing == "strip":
-            edited, like = editor.strip(picture.pixels, found[0], values, strengths, directions=directions), None
+        if drawing:
+            paths = targets.paths(item, DRAWN, suffix=targets.suffix(item) if targets.file else ".png")
         else:
-            edited, like = editor(picture.pixels, values, found, directions=directions), picture
-        images.write(paths[0], edited, like=like, overwrite=targets.overwrite)
-        return paths, picture.notes
+            paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
+        if unchanged and paths[0].suffix == item.path.suffix:
+            targets.copy(item, paths[0])
+            return batch.Edited(paths, (*picture.notes, "nothing changes: copied"))
+        found = faces.find(picture.pixels, finder) if finder else [faces.whole(picture.pixels)]
+        chosen = faces.choose(found, face, finder.least if finder else 0.0)
+        if drawing == "sheet":
+            edited, like = editor.sheet(picture.pixels, chosen[0], strengths), None
+        elif drawing == "strip":
+            edited, like = editor.strip(picture.pixels, chosen[0], values, strengths, directions=directions), None
+        else:
+            edited, like = editor(picture.pixels, values, chosen, directions=directions), picture
+        targets.write(paths[0], edited, like=like)
+        if finder is None:
+            return batch.Edited(paths, picture.notes)
+        return batch.Edited(paths, picture.notes, {"faces": faces.described(found, chosen)}, faces.summary(found))
 
     return edit
 

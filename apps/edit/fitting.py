@@ -22,7 +22,7 @@ class Method(StrEnum):
 def fit(
     positive: Annotated[list[str], typer.Option("--positive", help="Photos that have it: a folder, file or glob.")],
     negative: Annotated[list[str], typer.Option("--negative", help="Photos that have it not.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The direction's file, .npz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", parser=options.path, help="The direction's file, .npz.")],
     method: Annotated[
         Method,
         typer.Option(help="least-squares holds the bundle's attributes fast, mean is the plain difference."),
@@ -45,17 +45,16 @@ def fit(
 
       vaekit edit portrait.jpg --direction hat.npz=1.5
     """
-    import sys
-
     import numpy as np
 
-    from vaekit import batch, faces, images
+    from vaekit import batch, console, faces, images
     from vaekit.apps.edit.editor import Editor
     from vaekit.errors import UserError
+    from vaekit.inputs import find_inputs
     from vaekit.latent import Direction, least_squares, mean_difference, save_direction
+    from vaekit.outputs import check_file
 
-    if output.exists() and not overwrite:
-        raise UserError(f"{output}: already exists (--overwrite replaces it)")
+    check_file(output, overwrite=overwrite, more=(output.suffix.lower(),))
     editor = Editor(bundle)
     finder = None if aligned else faces.open_finder(face_model)
     failed = 0
@@ -63,15 +62,16 @@ def fit(
     def codes(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         nonlocal failed
         found = []
-        todo = batch.find_inputs(names, "edit", recursive=recursive)
+        todo = find_inputs(names, "edit", recursive=recursive)
         with batch.bar(len(todo), "fit") as advance:
             for item in todo:
                 try:
                     pixels = images.read(item.path, max_pixels=max_pixels).pixels
-                    face = None if finder is None else faces.choose(faces.find(pixels, finder), "largest")[0]
+                    seen = faces.find(pixels, finder) if finder else [faces.whole(pixels)]
+                    face = faces.choose(seen, "surest", finder.least if finder else 0.0)[0]
                     found.append(editor.encode(pixels, face))
-                except (images.ImageError, OSError) as error:
-                    print(f"vaekit: {item.path}: {error}", file=sys.stderr)
+                except Exception as error:  # of one photo, whatever it is
+                    console.warn(batch.failure(item, error))
                     failed += 1
                 advance()
         if len(found) < FEWEST:
@@ -86,5 +86,5 @@ def fit(
         attributes = np.column_stack([kind, np.concatenate([seen, seen_too])])
         step = least_squares(np.concatenate([having, lacking]), attributes)[0]
     save_direction(Direction(step.astype(np.float32), editor.name), output, overwrite=overwrite)
-    print(f"direction: {output}, of {len(having)} faces against {len(lacking)}")
+    console.say(f"direction: {output}, of {len(having)} faces against {len(lacking)}")
     raise typer.Exit(1 if failed else 0)

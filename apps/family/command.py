@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from vaekit.models.generative import Generative
 
-Run = Annotated[Path, typer.Argument(help="A run of `vaekit train`.", show_default=False)]
-Sheet = Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")]
+Run = Annotated[Path, typer.Argument(parser=options.path, help="A run of `vaekit train`.", show_default=False)]
 Label = Annotated[
     int | None,
     typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
@@ -27,7 +26,7 @@ MILLISECONDS = 80
 
 def sample(
     run: Run,
-    output: Sheet,
+    output: options.OneFile,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=4096, help="How many pictures.")] = 64,
     label: Label = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the noise.")] = 0,
@@ -37,6 +36,10 @@ def sample(
 
     Examples: vaekit sample runs/vae -o samples.png; vaekit sample runs/cvaegan -o threes.png --label 3 -n 16
     """
+    from vaekit.outputs import check_file
+
+    check_file(output, overwrite=overwrite)
+    # After what is asked for is found good: Keras and its backend take seconds.
     import keras
     import numpy as np
 
@@ -56,7 +59,7 @@ def sample(
 def reconstruct(
     run: Run,
     inputs: options.Inputs,
-    output: Sheet,
+    output: options.OneFile,
     label: Label = None,
     overwrite: options.Overwrite = False,
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
@@ -65,33 +68,42 @@ def reconstruct(
 
     Example: vaekit reconstruct runs/vaegan faces/*.png -o redrawn.png
     """
+    from vaekit.inputs import find_inputs
+    from vaekit.outputs import check_file
+
+    found = find_inputs(inputs, "reconstruct")
+    check_file(output, overwrite=overwrite, inputs=[item.path for item in found])
     import keras
     import numpy as np
 
     from vaekit import images
     from vaekit.apps.family.training import sheet
-    from vaekit.batch import find_inputs
 
     model = _restored(run)
-    pictures = np.stack([_read(model, item.path, max_pixels) for item in find_inputs(inputs, "reconstruct")])
-    labels = _labels(model, label, len(pictures))
+    redraw, labels = _able(model, "reconstruct"), _labels(model, label, len(found), needed=True)
+    pictures = np.stack([_read(model, item.path, max_pixels) for item in found])
     with model.averages():
-        redrawn = keras.ops.convert_to_numpy(_able(model, "reconstruct")(pictures, labels))
+        redrawn = keras.ops.convert_to_numpy(redraw(pictures, labels))
     images.write(output, sheet(np.stack([pictures, redrawn])), overwrite=overwrite)
 
 
 def morph(
     context: typer.Context,
-    first: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a strip, or a .gif.")],
+    first: Annotated[Path, typer.Argument(parser=options.path, help="A picture.", show_default=False)],
+    second: Annotated[Path, typer.Argument(parser=options.path, help="Another one.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=options.path, help="A picture for a strip, or a .gif.")
+    ],
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="A run of `vaekit train`; without it, faces are morphed by a bundle."),
+        typer.Option(
+            "--run", parser=options.path, help="A run of `vaekit train`; without it, faces are morphed by a bundle."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
@@ -112,21 +124,25 @@ def morph(
 
     from vaekit import images
     from vaekit.errors import UserError
+    from vaekit.outputs import check_file
 
-    of_faces, of_runs = ("face_model", "aligned", "runtime", "bundle"), ("label",)
+    of_faces, of_runs = ("face_model", "min_score", "aligned", "runtime", "bundle"), ("label",)
     for name in of_runs if run is None else of_faces:
         source = context.get_parameter_source(name)
         if source and source.name == "COMMANDLINE":
             raise UserError(f"--{name.replace('_', '-')} has no use {'without' if run is None else 'with'} --run")
+    check_file(output, overwrite=overwrite, inputs=[first, second], more=(".gif",))
     shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     if run is None:
-        from vaekit.apps.frontalize.command import finding
+        from vaekit import faces
+        from vaekit.apps.frontalize.command import surest
         from vaekit.apps.frontalize.editor import Editor
 
         editor = Editor(bundle, runtime=runtime.value)
-        find = finding("largest", face_model, aligned)
-        start, end = (images.read(path, max_pixels=max_pixels).pixels for path in (first, second))
-        frames = editor.morph(_eight_bit(start), _eight_bit(end), shares.tolist(), find(start), find(end))
+        finder = None if aligned else faces.open_finder(face_model, min_score)
+        start, end = (_eight_bit(images.read(path, max_pixels=max_pixels).pixels) for path in (first, second))
+        found = surest(first, start, finder), surest(second, end, finder)
+        frames = editor.morph(start, end, shares.tolist(), *found)
     else:
         frames = _walk(run, (first, second), shares, label, max_pixels)
     if output.suffix.lower() == ".gif":
@@ -145,9 +161,10 @@ def _walk(
     from vaekit.apps.family.training import sheet
 
     model = _restored(run)
+    encode, labels = _able(model, "encode"), _labels(model, label, len(paths), needed=True)
     pictures = np.stack([_read(model, path, max_pixels) for path in paths])
     with model.averages():
-        start, end = keras.ops.convert_to_numpy(_able(model, "encode")(pictures, _labels(model, label, 2)))
+        start, end = keras.ops.convert_to_numpy(encode(pictures, labels))
         latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
         drawn = keras.ops.convert_to_numpy(model.decode(latents, _labels(model, label, len(shares))))
     return [sheet(frame[None, None]) for frame in drawn]
@@ -173,12 +190,14 @@ def _able(model: Generative, what: str):
     return getattr(model, what)
 
 
-def _labels(model: Generative, label: int | None, count: int) -> np.ndarray | None:
+def _labels(model: Generative, label: int | None, count: int, *, needed: bool = False) -> np.ndarray | None:
     import numpy as np
 
     from vaekit.errors import UserError
 
     if label is None:
+        if needed and model.classes:
+            raise UserError(f"--label is needed: the model has {model.classes} classes, 0 to {model.classes - 1}")
         return None
     if label >= model.classes:
         raise UserError(f"--label {label}: the model has {model.classes or 'no'} classes")

@@ -21,8 +21,9 @@ def frontalize(
     inputs: options.Inputs,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="How far: 0 not at all, 1 to the front.")] = 1.0,
     paste: Annotated[bool, typer.Option("--paste", help="Put the face back into the photo, and write that.")] = False,
-    face: Annotated[str, typer.Option("--face", help="largest, or a number from 1, the largest.")] = "largest",
+    face: Annotated[str, typer.Option("--face", help="surest, largest, or a number from 1, the surest.")] = "surest",
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
@@ -52,7 +53,7 @@ def frontalize(
     from vaekit.errors import UserError
 
     if face == "all":
-        raise UserError("--face all: one face is written a photo: largest, or its number")
+        raise UserError("--face all: one face is written a photo: surest, largest, or its number")
     todo, targets = batch.plan(
         inputs, "frontalize", output, recursive=recursive, overwrite=overwrite, skip_existing=skip_existing
     )
@@ -65,6 +66,7 @@ def frontalize(
         paste=paste,
         face=face,
         face_model=face_model,
+        min_score=min_score,
         aligned=aligned,
         max_pixels=max_pixels,
     )
@@ -81,34 +83,44 @@ def _open(
     paste: bool,
     face: str,
     face_model: Path | None,
+    min_score: float | None,
     aligned: bool,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import images
+    from vaekit import batch, faces, images
     from vaekit.apps.frontalize.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
-    find = finding(face, face_model, aligned, threads)
+    finder = None if aligned else faces.open_finder(face_model, min_score)
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
-        found = find(picture.pixels)
+        # A face alone is RGB and small enough for every format.
+        paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
+        found = faces.find(picture.pixels, finder) if finder else []
+        chosen = faces.choose(found, face, finder.least)[0] if finder else None
         if paste:
-            turned, like = editor.pasted(picture.pixels, found, turn), picture
+            turned, like = editor.pasted(picture.pixels, chosen, turn), picture
         else:
-            turned, like = editor(picture.pixels, found, turn), None
-        paths = targets.paths(item, images.output_suffix(turned, targets.suffix(item)))
-        images.write(paths[0], turned, like=like, overwrite=targets.overwrite)
-        return paths, picture.notes
+            turned, like = editor(picture.pixels, chosen, turn), None
+        targets.write(paths[0], turned, like=like)
+        if chosen is None:
+            return batch.Edited(paths, picture.notes)
+        return batch.Edited(paths, picture.notes, {"faces": faces.described(found, [chosen])}, faces.summary(found))
 
     return edit
 
 
 def transfer(
-    identity: Annotated[Path, typer.Argument(help="A photo of who is to be shown.", show_default=False)],
-    attributes: Annotated[Path, typer.Argument(help="A photo of how: pose, light, expression.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.", show_default=False)],
+    identity: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of who is to be shown.", show_default=False)
+    ],
+    attributes: Annotated[
+        Path, typer.Argument(parser=options.path, help="A photo of how: pose, light, expression.", show_default=False)
+    ],
+    output: options.OneFile,
     face_model: options.FaceModel = None,
+    min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
     runtime: options.RuntimeOption = options.Runtime.ONNX,
@@ -119,22 +131,30 @@ def transfer(
 
     Example: vaekit transfer me.jpg actor.jpg -o acting.png
     """
-    from vaekit import images
+    from vaekit import faces, images
     from vaekit.apps.frontalize.editor import Editor
+    from vaekit.outputs import check_file
 
+    check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime.value)
-    find = finding("largest", face_model, aligned)
-    who, how = (images.read(path, max_pixels=max_pixels).pixels for path in (identity, attributes))
-    images.write(output, editor.transfer(who, how, find(who), find(how)), overwrite=overwrite)
+    finder = None if aligned else faces.open_finder(face_model, min_score)
+    paths = identity, attributes
+    pictures = [images.read(path, max_pixels=max_pixels).pixels for path in paths]
+    found = [surest(path, pixels, finder) for path, pixels in zip(paths, pictures, strict=True)]
+    images.write(output, editor.transfer(*pictures, *found), overwrite=overwrite)
 
 
-def finding(which: str, face_model: Path | None, aligned: bool, threads: int = 0):
-    """A function from pixels to the face in them that is meant; None stands for a picture that is a face."""
+def surest(path: Path, pixels: np.ndarray, finder: faces.Finder | None) -> faces.Face | None:
+    """The surest face of a file's pixels; None, which stands for a picture that is a face, without a finder.
+
+    Raises:
+        FaceError: there is none; the message names the file.
+    """
     from vaekit import faces
 
-    finder = None if aligned else faces.open_finder(face_model, threads)
-
-    def find(pixels: np.ndarray) -> faces.Face | None:
-        return faces.choose(faces.find(pixels, finder), which)[0] if finder else None
-
-    return find
+    if finder is None:
+        return None
+    try:
+        return faces.choose(faces.find(pixels, finder), "surest", finder.least)[0]
+    except faces.FaceError as error:
+        raise faces.FaceError(f"{path}: {error}") from None

@@ -9,7 +9,11 @@ from vaekit.serving.contract import Spec
 
 def inputs(editor: Editor) -> dict[str, Spec]:
     """What it takes of each picture."""
-    return {"image_bytes": Spec("DT_STRING"), "shown_bytes": Spec("DT_STRING"), "turn": Spec("DT_FLOAT", (-1,))}
+    return {
+        "image_bytes": Spec("DT_STRING"),
+        "shown_bytes": Spec("DT_STRING"),
+        "turn": Spec("DT_FLOAT", low=0.0, high=1.0),
+    }
 
 
 def answer(editor: Editor, max_pixels: int, *, image_bytes: bytes, shown_bytes: bytes, turn: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,20 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vaekit import batch
+    from vaekit.apps.inpaint.editor import Fill
     from vaekit.runtime import RuntimeName
+
+
+class FillWith(enum.StrEnum):
+    """What fills a hole."""
+
+    AUTO = "auto"
+    NETWORK = "network"
+    TEXTURE = "texture"
+
+
+UNSURE = 0.5
+"""Confidence below which a user is told to look at a fill."""
 
 
 def inpaint(
@@ -26,6 +40,7 @@ def inpaint(
         typer.Option(
             "--mask",
             "-m",
+            parser=options.path,
             help="White is the hole. One file for all, a folder, or auto: find the damage of old photos.",
         ),
     ],
@@ -46,8 +61,19 @@ def inpaint(
     ] = None,
     save_mask: Annotated[
         Path | None,
-        typer.Option("--save-mask", help="Write what is repaired as a mask: a file for one input, or a folder."),
+        typer.Option(
+            "--save-mask",
+            parser=options.path,
+            help="Write what is repaired as a mask: a file for one input, or a folder.",
+        ),
     ] = None,
+    fill: Annotated[
+        FillWith,
+        typer.Option(
+            help="What fills the holes: the network, the photo's own texture, or whichever suits each hole "
+            "(the network in faces and thin holes)."
+        ),
+    ] = FillWith.AUTO,
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
         float,
@@ -59,8 +85,13 @@ def inpaint(
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, max=100, help="Repair the repair, so many times in all.")] = 1,
     in_faces: Annotated[
-        bool, typer.Option("--faces", help="Find the faces; a hole that lies in one is repaired upright, in all of it.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--faces/--no-faces",
+            help="Find the faces; a hole that lies in one is repaired upright, in all of it. [default: upright ones]",
+            show_default=False,
+        ),
+    ] = None,
     face_model: options.FaceModel = None,
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
@@ -80,7 +111,9 @@ def inpaint(
 
       vaekit inpaint photos/ --mask masks/ -o repaired/ --recursive
 
-      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2
+      vaekit inpaint street.jpg --mask car.png --dilate 4 --samples 3
+
+      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2 --fill network
 
       vaekit inpaint face.png --mask eyes.png --samples 4 --seed 1
 
@@ -90,14 +123,15 @@ def inpaint(
     """
     from vaekit import batch
     from vaekit.errors import UserError
+    from vaekit.inputs import check_readable
 
     auto = mask == AUTO
     if auto and (invert_mask or resize_mask):
         raise UserError("--invert-mask and --resize-mask are for masks in files, not for --mask auto")
     if not auto and mask_threshold is not None:
         raise UserError("--mask-threshold goes with --mask auto")
-    if not auto and not mask.exists():
-        raise UserError(f"{mask}: no such mask")
+    if not auto:
+        check_readable(mask, "mask")
     todo, targets = batch.plan(
         inputs,
         "inpaint",
@@ -111,7 +145,7 @@ def inpaint(
     saved = None
     if save_mask:
         again = overwrite or skip_existing  # a mask may be there of an edit that was interrupted
-        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again)
+        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again, in_place=False)
     holes = Holes(
         mask,
         invert=invert_mask,
@@ -127,10 +161,10 @@ def inpaint(
         holes=holes,
         bundle=bundle,
         runtime=runtime.value,
-        in_faces=in_faces or face_model is not None,
+        in_faces=in_faces,
         face_model=face_model,
         seed=seed,
-        controls={"iterations": iterations, "feather": feather},
+        controls={"fill": fill.value, "iterations": iterations, "feather": feather},
         max_pixels=max_pixels,
     )
     status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
@@ -144,37 +178,74 @@ def _open(
     holes: Holes,
     bundle: str,
     runtime: RuntimeName,
-    in_faces: bool,
+    in_faces: bool | None,
     face_model: Path | None,
     seed: int | None,
     controls: dict,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import faces, images
+    from vaekit import batch, faces, images
     from vaekit.apps.inpaint.editor import Editor
 
     holes.open(threads, runtime)
     editor = Editor(bundle, runtime=runtime, threads=threads)
-    finder = faces.open_finder(face_model, threads) if in_faces else None
+    finder = None
+    if in_faces or (in_faces is None and (face_model or faces.installed())):
+        finder = faces.open_finder(face_model)
+    tilts = faces.TILTS if in_faces else faces.TILTS[:1]
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         hole = holes(item, picture.pixels)
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
+        paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
-        # A first repair shows the faces that the holes hide.
-        found = faces.find(editor(picture.pixels, hole), finder) if finder and hole.any() else []
-        for number, path in enumerate(paths):
+        fills: list[Fill] = []
+        found: list[faces.Face] = []
+        first = None
+        if finder and hole.any():
+            # A first repair shows the faces that the holes hide; where there are none, it is the repair.
+            first = editor.repair(picture.pixels, hole, seed=_drawn(seed, 0, len(paths)), **controls)
+            seen = faces.find(first.image, finder, tilts)
+            found = [face for face in seen if face.score >= finder.least]
+        for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
-                images.copy(item.path, path, overwrite=targets.overwrite)
+                targets.copy(item, path)
                 continue
-            drawn = (seed or 0) + number if len(paths) > 1 else seed
-            repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
-            images.write(path, repaired, like=picture, overwrite=targets.overwrite)
-        notes = picture.notes if hole.any() else (*picture.notes, holes.none)
-        return paths, notes
+            if number or found or first is None:
+                drawn = _drawn(seed, number, len(paths))
+                repaired = editor.repair(picture.pixels, hole, seed=drawn, found=found, **controls)
+            else:
+                repaired = first
+            fills += repaired.fills
+            targets.write(path, repaired.image, like=picture)
+        notes = (*picture.notes, *_unsure(fills)) if hole.any() else (*picture.notes, holes.none)
+        return batch.Edited(paths, notes, {"fills": [fill._asdict() for fill in fills]}, _summary(fills))
 
     return edit
+
+
+def _drawn(seed: int | None, number: int, samples: int) -> int | None:
+    """The seed of one of several repairs; None is the likeliest repair."""
+    return (seed or 0) + number if samples > 1 else seed
+
+
+def _summary(fills: Sequence[Fill]) -> str:
+    """What filled how many holes, and how sure it is: "texture 2, network 1, least sure 64 %"."""
+    counts = {method: sum(fill.method == method for fill in fills) for method in ("texture", "network")}
+    parts = [f"{method} {count}" for method, count in counts.items() if count]
+    if fills:
+        parts.append(f"least sure {min(fill.confidence for fill in fills):.0%}")
+    return ", ".join(parts)
+
+
+def _unsure(fills: Sequence[Fill]) -> list[str]:
+    """A note for the hole that most likely looks wrong, if one does."""
+    worst = min(fills, key=lambda fill: fill.confidence, default=None)
+    if worst is None or worst.confidence >= UNSURE:
+        return []
+    left, top, width, height = worst.box
+    place = f"the hole of {width}x{height} at ({left}, {top})"
+    return [f"{place} is likely not filled well ({worst.confidence:.0%} sure): look at it; --samples gives others"]
 
 
 AUTO = Path("auto")
@@ -234,15 +305,15 @@ class Holes:
         import cv2
         import numpy as np
 
-        from vaekit import batch
         from vaekit.images import ImageError
+        from vaekit.inputs import find_partner
 
         shape = pixels.shape[:2]
         hole, path = self.only, self.mask
         if self.find:
             hole = self.find(pixels)
         elif hole is None:
-            path = batch.find_partner(item, self.mask, "_mask")
+            path = find_partner(item, self.mask, "_mask")
             hole = self.read(path)
         if hole.shape != shape:
             if not self.resize:
@@ -270,7 +341,7 @@ class Holes:
 
         if not self.save:
             return
-        (file,) = self.save.paths(item, self.save.suffix(item) if self.save.file else ".png")
+        (file,) = self.save.paths(item, hole.shape, suffix=".png")
         if file in paths:
             raise images.ImageError(f"{item.path}: mask and repaired picture cannot both be {file}")
         images.write(file, 255 * hole.astype(np.uint8), overwrite=self.save.overwrite)

@@ -9,7 +9,7 @@ from vaekit.serving.contract import RequestError, Spec
 
 def inputs(editor: Editor) -> dict[str, Spec]:
     """What it takes of each picture."""
-    return {"image_bytes": Spec("DT_STRING"), "mask_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32")}
+    return {"image_bytes": Spec("DT_STRING"), "mask_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32", low=0)}
 
 
 def answer(editor: Editor, max_pixels: int, *, image_bytes: bytes, mask_bytes: bytes, seed: np.int32) -> np.ndarray:

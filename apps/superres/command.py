@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,23 +89,23 @@ def _open(
     seed: int | None,
     max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import images
+    from vaekit import batch, images
     from vaekit.apps.superres.editor import Editor
 
     editor = Editor(bundle, runtime=runtime, threads=threads)
 
-    def edit(item: batch.Input) -> tuple[list[Path], tuple[str, ...]]:
+    def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
         height, width = (round(scale * side) for side in picture.pixels.shape[:2])
         if height * width > max_pixels:
             raise images.ImageError(
                 f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
             )
-        paths = targets.paths(item, images.output_suffix(picture, targets.suffix(item)))
-        for number, path in enumerate(paths):
+        paths = targets.paths(item, (height, width, *picture.pixels.shape[2:]), picture.pixels.dtype)
+        for number, path in targets.missing(paths):
             drawn = (seed or 0) + number if len(paths) > 1 else seed
             enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
-            images.write(path, enlarged, like=picture, overwrite=targets.overwrite)
-        return paths, picture.notes
+            targets.write(path, enlarged, like=picture)
+        return batch.Edited(paths, picture.notes)
 
     return edit

@@ -52,7 +52,17 @@ def _play(model, players, batch, trainable, non_trainable, optimizer, metrics):
         )
         for i, value in zip(own, new, strict=True):
             moved[i] = trainable[i] + sizes[player] * (value - trainable[i]) if player in sizes else value
+        optimizer[first:last] = _averaged(model, player, optimizer[first:last], [moved[i] for i in own])
     return moved, non_trainable, optimizer, metrics
+
+
+def _averaged(model, player, slots, weights):
+    """A player's state with its weights taken into their moving average."""
+    state, variables = model.optimizer.by_player[player].variables, model.player_variables(player)
+    mapping = [*zip(state, slots, strict=True), *zip(variables, weights, strict=True)]
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        model.optimizer.average(player, variables)
+    return _current(scope, state)
 
 
 def _slots(model, optimizer):

@@ -35,6 +35,7 @@ def _play(model, players, batch):
         optimizers[p].apply(gradients[p], variables[p])
         for variable, start in zip(variables[p], begun, strict=False):
             variable.assign(start + sizes[p] * (variable - start))
+        model.optimizer.average(p, variables[p])
     model.track({p: losses[p] for p in players}, terms)
 
 

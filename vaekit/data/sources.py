@@ -3,7 +3,10 @@
 import csv
 import functools
 import logging
+import os
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +17,13 @@ import numpy as np
 from vaekit import images
 from vaekit.data.augment import match_channels
 from vaekit.errors import UserError
+from vaekit.inputs import check_readable, image_files, reason
 
 KEEP_BYTES = 1_000_000_000
 """Of decoded images that a folder keeps in memory."""
+
+NOT_FILES = ("tfds:", "rendered:")
+"""What a source begins with that is no path."""
 
 Labels = str | Sequence[str] | None
 
@@ -45,7 +52,9 @@ class Source(Protocol):
 class Holdout:
     """Which items are kept for validation: those whose number in `column` is divisible by `every`.
 
-    Column "file" stands for the digits in the file's stem, or the item's place where there are none.
+    Column "file" stands for the digits in the file's stem. Where these would keep less than half or more than twice
+    of what is asked for, as the times of photos can, and where there are no files, it stands for the item's place,
+    counted from 0: every `every`th is kept, and always the first.
     """
 
     column: str = "file"
@@ -94,16 +103,18 @@ def open_source(
             raise DataError(f"{spec}: labels of drawn faces are traits, or people where none are named")
         source = RenderedFaces(int(rest), traits=labels == "traits")
     elif spec.endswith(".npz"):
-        source = NpzSource(Path(spec))
+        source = NpzSource(Path(os.path.expanduser(spec)))
     else:
-        source = FolderSource(Path(spec), labels, partner)
+        source = FolderSource(Path(os.path.expanduser(spec)), labels, partner)
     if split is None:
         return source
     holdout = holdout or Holdout()
-    numbers = source.numbers(holdout.column) if isinstance(source, FolderSource) else range(len(source))
+    numbers = source.numbers(holdout) if isinstance(source, FolderSource) else range(len(source))
     chosen = [i for i, number in enumerate(numbers) if holdout.keeps(number) == (split == "validation")]
     if not chosen:
-        raise DataError(f"{spec}: nothing is left for {split}")
+        raise DataError(
+            f"{spec}: nothing is left for {split} of {len(source)} images; --set data.holdout.every=N keeps every Nth"
+        )
     if balance:
         if not isinstance(labels, tuple | list):
             raise DataError(f"{spec}: balance needs labels, columns of 0 and 1")
@@ -131,13 +142,19 @@ def balanced(chosen: Sequence[int], labels: np.ndarray, share: float) -> list[in
 class FolderSource:
     """Every image below a folder, in natural order; labels from FOLDER.csv or FOLDER/labels.csv.
 
-    A file that cannot be read is counted in `damaged`, and another stands in for it.
+    Links to folders are followed, each folder once; hidden files are left out. A file that cannot be read is counted
+    in `damaged`, and another stands in for it.
     """
 
     def __init__(self, folder: Path, labels: Labels = None, partner: str | None = None):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
-        found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file()]
+        try:
+            if not folder.is_dir():
+                raise DataError(f"{folder}: no such folder")
+            found = image_files(folder, warn=log.warning)
+        except DataError:
+            raise
+        except (OSError, UserError) as error:
+            raise DataError(str(error)) from None
         self.folder = folder
         self.files = sorted(found, key=_natural)
         if not self.files:
@@ -220,14 +237,17 @@ class FolderSource:
             pixels.flags.writeable = False
         return pixels
 
-    def numbers(self, column: str) -> list[int]:
-        """A number for every file: from a CSV column, or the digits in its stem for "file"."""
-        if column == "file":
-            return [int(re.sub(r"\D", "", p.stem) or i) for i, p in enumerate(self.files)]
+    def numbers(self, holdout: Holdout) -> list[int]:
+        """A number for every file, as `holdout` has it: from a CSV column, in its name, or its place."""
+        if holdout.column == "file":
+            numbers = [int(re.sub(r"[^0-9]", "", p.stem) or i) for i, p in enumerate(self.files)]
+            kept, asked = sum(map(holdout.keeps, numbers)), len(numbers) / holdout.every
+            sound = max(1, 0.5 * asked) <= kept <= max(2, 2 * asked) and kept < len(numbers)
+            return numbers if sound else list(range(len(numbers)))
         try:
-            return [int(value) for value in self._column(column)]
+            return [int(value) for value in self._column(holdout.column)]
         except ValueError:
-            raise DataError(f"{self.folder}: column {column} does not hold numbers") from None
+            raise DataError(f"{self.folder}: column {holdout.column} does not hold numbers") from None
 
     def _column(self, column: str) -> list[str]:
         there = list(next(iter(self.rows.values()), {}))
@@ -260,7 +280,7 @@ class FolderSource:
     def _array(self, spec: str) -> np.ndarray:
         """Rows of FILE.npz:ARRAY, in the order of the files."""
         name, _, key = spec.rpartition(":")
-        path = self.folder.with_name(name)
+        path = Path(os.path.abspath(self.folder)).with_name(name)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 if key not in arrays:
@@ -275,10 +295,14 @@ class FolderSource:
         return rows[[place[self._key(p)] for p in self.files]].astype(np.float32)
 
     def _read_rows(self) -> dict[str, dict[str, str]]:
-        for path in (self.folder.with_name(f"{self.folder.name}.csv"), self.folder / "labels.csv"):
+        there = Path(os.path.abspath(self.folder))
+        for path in (there.with_name(f"{there.name}.csv"), self.folder / "labels.csv"):
             if path.is_file():
-                with path.open(encoding="utf-8-sig", newline="") as file:
-                    rows = list(csv.DictReader(file))
+                try:
+                    with path.open(encoding="utf-8-sig", newline="") as file:
+                        rows = list(csv.DictReader(file))
+                except (OSError, UnicodeDecodeError, csv.Error) as error:
+                    raise DataError(f"{path}: cannot be read: {reason(error)}") from None
                 if not rows or "file" not in rows[0]:
                     raise DataError(f"{path}: expected a header with a column named file")
                 return {row.pop("file"): row for row in rows}
@@ -289,10 +313,15 @@ class FolderSource:
 
 
 class NpzSource:
-    """Images (and labels) of an .npz file: arrays x_train, y_train, or images, labels."""
+    """Images (and labels) of an .npz file: arrays x_train, y_train, or images, labels.
+
+    Images are uint8 [N, H, W] or [N, H, W, C] with C 1, 3 or 4. Labels are whole numbers [N] or [N, 1], classes, or
+    one-hot [N, K].
+    """
 
     def __init__(self, path: Path):
         try:
+            check_readable(path, "file")
             with np.load(path, allow_pickle=False) as arrays:
                 names = [n for n in ("x_train", "images", "x") if n in arrays]
                 if not names:
@@ -300,12 +329,43 @@ class NpzSource:
                 self.images = arrays[names[0]]
                 label = {"x_train": "y_train", "images": "labels", "x": "y"}[names[0]]
                 self.labels = arrays.get(label)
-        except (OSError, ValueError) as error:
-            raise error if isinstance(error, DataError) else DataError(f"{path}: {error}") from None
+        except DataError:
+            raise
+        except (
+            UserError,
+            OSError,
+            ValueError,
+            EOFError,
+            TypeError,
+            MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise DataError(f"{path}: cannot be read: {reason(error)}") from None
         if self.images.ndim == 3:
             self.images = self.images[..., None]
-        if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):
-            raise DataError(f"{path}: expected images [N, H, W, C] uint8, not {self.images.shape}")
+        if self.images.ndim != 4 or self.images.dtype != np.uint8 or not self.images.size:
+            what = f"{self.images.dtype} {self.images.shape}"
+            raise DataError(f"{path}: expected images [N, H, W, C] of uint8, not {what}")
+        if self.images.shape[3] not in (1, 3, 4):
+            what = f"{self.images.shape}{'; its channels stand first' if self.images.shape[1] in (1, 3, 4) else ''}"
+            raise DataError(f"{path}: expected images [N, H, W, C] with 1, 3 or 4 channels, not {what}")
+        if self.labels is not None:
+            self.labels = self._classes(path, label, self.labels)
+
+    def _classes(self, path: Path, name: str, labels: np.ndarray) -> np.ndarray:
+        """Classes [N] of labels [N], [N, 1] or one-hot [N, K]."""
+        if len(labels.shape) == 0 or len(labels) != len(self.images):
+            raise DataError(f"{path}: {name} is {labels.shape}, not a label for each of {len(self.images)} images")
+        if labels.dtype.kind not in "biuf" or not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
+            raise DataError(f"{path}: {name} is of {labels.dtype}; expected whole numbers, the classes from 0")
+        if labels.ndim == 2 and labels.shape[1] > 1:
+            if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+                raise DataError(f"{path}: {name} is {labels.shape}; expected classes [N] or one-hot [N, K]")
+            return labels.argmax(axis=1)
+        if labels.ndim > 2 or not labels.size:
+            raise DataError(f"{path}: {name} is {labels.shape}; expected classes [N] or one-hot [N, K]")
+        return labels.reshape(len(labels)).astype(np.int64)
 
     def __len__(self):
         return len(self.images)

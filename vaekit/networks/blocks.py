@@ -113,6 +113,29 @@ class SelfAttention(layers.Layer):
         return {**super().get_config(), "key_channels": self.key_channels}
 
 
+@keras.saving.register_keras_serializable("vaekit")
+class BilinearUpsampling(layers.Layer):
+    """Enlarge [N, H, W, C] to [N, 2 H, 2 W, C] by bilinear interpolation with half-pixel centres.
+
+    `UpSampling2D(2, interpolation="bilinear")` computes the same, but cannot be exported where H and W are unknown.
+    """
+
+    def call(self, x):
+        """Interpolate along both axes."""
+        for axis in (1, 2):
+            padded = ops.pad(x, [[1, 1] if each == axis else [0, 0] for each in range(4)], mode="symmetric")
+            before, after = (padded[:, :-2], padded[:, 2:]) if axis == 1 else (padded[:, :, :-2], padded[:, :, 2:])
+            pairs = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
+            shape = list(ops.shape(x))
+            shape[axis] = 2 * shape[axis]
+            x = ops.reshape(pairs, shape)
+        return x
+
+    def compute_output_shape(self, shape):
+        """Twice the height and width."""
+        return (shape[0], *(side and 2 * side for side in shape[1:3]), shape[3])
+
+
 def residual_block(x, z=None, activation: str = "silu"):
     """x + conv(act(conv(act(film(x, z))))), starting as the identity: no normalisation is needed."""
     channels = x.shape[-1]

@@ -60,7 +60,7 @@ def encoder(image_shape, latent_dim: int, base: int = 32, normalize: bool = True
 def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0) -> keras.Model:
     """Map images [N, H, W, C] in 0..1 (and a condition [N, K]) to (mean, log variance), each [N, latent_dim]."""
     inputs, x = _encoded(image_shape, base, condition_dim, normalize=True)
-    return _model(inputs, _gaussian(x, latent_dim), name="encoder")
+    return _model(inputs, _gaussian(x, latent_dim, mean_scale=0.05), name="encoder")
 
 
 def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0, activation="sigmoid") -> keras.Model:
@@ -199,7 +199,7 @@ def place_encoder(image_shape, latent_dim: int, widths=(24, 48, 96, 128), kept: 
     x = _leaky_downs(picture, widths, "he_normal")
     x = layers.LeakyReLU(0.2)(layers.Conv2D(kept, 1, kernel_initializer="he_normal")(x))
     # Codes that begin nearly without noise are listened to from the first step.
-    return keras.Model(picture, _gaussian(layers.Flatten()(x), latent_dim, -4.0), name="place_encoder")
+    return keras.Model(picture, _gaussian(layers.Flatten()(x), latent_dim, start=-4.0), name="place_encoder")
 
 
 def _leaky_downs(x, widths, initializer="glorot_uniform"):
@@ -208,15 +208,28 @@ def _leaky_downs(x, widths, initializer="glorot_uniform"):
     return x
 
 
-def _gaussian(x, latent_dim: int, start: float = 0.0) -> list:
-    """Mean and log variance [N, latent_dim], which begins about `start`.
+def _gaussian(x, latent_dim: int, start: float = 0.0, mean_scale: float = 1.0) -> list:
+    """Mean and log variance [N, latent_dim]; the log variance begins near `start` and its size is bounded by 8.
 
-    Its size is bounded by 8: exp() of an early outlier must not overflow.
+    Without a bound, exp() of an early outlier would overflow. With a kernel of the usual size the posterior of a 64x64
+    image would start thousands of nats away from the prior.
+
+    Args:
+        x: [N, F].
+        latent_dim: length of the code.
+        start: of the log variance.
+        mean_scale: what the initial kernel of the mean is multiplied by.
     """
-    mean = layers.Dense(latent_dim, name="mean", dtype="float32")(x)
+    mean = layers.Dense(latent_dim, name="mean", kernel_initializer=_scaled_glorot(mean_scale), dtype="float32")(x)
     bias = keras.initializers.Constant(math.atanh(start / 8.0))
-    log_variance = layers.Dense(latent_dim, activation="tanh", bias_initializer=bias, dtype="float32")(x)
+    log_variance = layers.Dense(
+        latent_dim, activation="tanh", kernel_initializer=_scaled_glorot(0.05), bias_initializer=bias, dtype="float32"
+    )(x)
     return [mean, layers.Rescaling(8.0, name="log_variance", dtype="float32")(log_variance)]
+
+
+def _scaled_glorot(scale: float):
+    return keras.initializers.VarianceScaling(scale**2, "fan_avg", "uniform")
 
 
 def _recognising_stages(x, widths):

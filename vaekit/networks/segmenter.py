@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from vaekit.networks.blocks import residual_block
+from vaekit.networks.blocks import BilinearUpsampling, residual_block
 from vaekit.networks.upscaler import fine_detail
 
 
@@ -23,18 +23,10 @@ def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64))
             x = residual_block(x, activation="relu")
         skips.append(x)
     for level in range(len(widths) - 2, -1, -1):
-        x = doubled(layers.Conv2D(widths[level], 1)(x))
+        x = BilinearUpsampling()(layers.Conv2D(widths[level], 1)(x))
         x = layers.Conv2D(widths[level], 1)(layers.Concatenate()([x, skips[level]]))
         for _ in range(2 if level else 1):
             x = residual_block(x, activation="relu")
     x = layers.Activation("relu")(x)
     logits = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name="segmentation_unet")
-
-
-def doubled(x):
-    """Bilinear enlargement of [N, H, W, C] to twice its sides: Keras's own takes no size that is not known."""
-    x = ops.pad(layers.UpSampling2D(2)(x), [[0, 0], [1, 1], [1, 1], [0, 0]], mode="symmetric")
-    for _ in range(2):  # means of neighbours, twice: weights of 1, 2, 1
-        x = ops.average_pool(x, 2, strides=1, padding="valid")
-    return x

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import SelfAttention, residual_block
+from vaekit.networks.blocks import BilinearUpsampling, SelfAttention, residual_block
 
 
 def residual_unet(
@@ -36,7 +36,7 @@ def residual_unet(
         x = residual_block(x, z, activation)
     for level in range(len(widths) - 2, -1, -1):
         width = widths[level]
-        x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(width, 1)(x))
+        x = BilinearUpsampling()(layers.Conv2D(width, 1)(x))
         x = layers.Conv2D(width, 1)(layers.Concatenate()([x, skips[level]]))
         x = residual_block(x, z, activation)
         if attention and level == len(widths) - 2:

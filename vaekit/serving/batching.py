@@ -1,12 +1,12 @@
 """Micro-batching: calls of a network that wait for a core at the same time are answered by one."""
 
+import contextvars
 import threading
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from vaekit.runtime import Network
+from vaekit.runtime import Network, WorkCancelledError, cancellation, check_cancelled
 
 MOST = 8
 """Pictures in one call of the network."""
@@ -14,9 +14,12 @@ MOST = 8
 
 @dataclass(eq=False)
 class _Call:
+    signature: str
     inputs: dict[str, np.ndarray]
-    taken: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event | None
+    woken: threading.Event = field(default_factory=threading.Event)
+    joined: "list[_Call]" = field(default_factory=list)
+    """Calls that it is to run, itself the first; none where another one has run it."""
     answer: np.ndarray | None = None
     error: BaseException | None = None
 
@@ -24,9 +27,16 @@ class _Call:
     def size(self) -> int:
         return len(next(iter(self.inputs.values())))
 
+    @property
+    def kind(self) -> tuple:
+        return (self.signature, *((name, value.shape[1:]) for name, value in sorted(self.inputs.items())))
+
 
 class Batching:
-    """A network that joins waiting calls. Whoever gets a core runs them all; a call never waits for company.
+    """A network that joins waiting calls of the same kind. A call never waits for company.
+
+    Cores go to calls in the order in which they came, so that what takes many calls does not keep others waiting.
+    A call that was cancelled (vaekit.runtime.cancellation) gets none.
 
     Args:
         network: may be called from several threads at once.
@@ -35,47 +45,59 @@ class Batching:
 
     def __init__(self, network: Network, parallel: int):
         self.network, self.inputs = network, network.inputs
-        self._cores = threading.Semaphore(parallel)
+        self._free = parallel
         self._lock = threading.Lock()
-        self._waiting: dict[tuple, list[_Call]] = defaultdict(list)
+        self._waiting: list[_Call] = []
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
-        """Run one of the bundle's signatures."""
-        call = _Call(inputs)
-        kind = (signature, *((name, value.shape[1:]) for name, value in sorted(inputs.items())))
+        """Run one of the bundle's signatures; raises WorkCancelledError as check_cancelled does."""
+        check_cancelled()
+        call = _Call(signature, inputs, cancellation.get())
         with self._lock:
-            self._waiting[kind].append(call)
-        with self._cores:
-            joined = [] if call.taken else self._take(kind, call)
-            if joined:
-                self._run(signature, joined)
-        call.done.wait()
+            self._waiting.append(call)
+            self._hand_out()
+        call.woken.wait()
+        if call.joined:
+            try:
+                self._run(call.joined)
+            finally:
+                with self._lock:
+                    self._free += 1
+                    self._hand_out()
+                for other in call.joined[1:]:
+                    other.woken.set()
         if call.error is not None:
             raise call.error
         assert call.answer is not None
         return call.answer
 
-    def _take(self, kind: tuple, first: _Call) -> list[_Call]:
-        """The call and those of its kind that fit beside it."""
-        with self._lock:
-            if first.taken:
-                return []
-            waiting = self._waiting[kind]
-            waiting.remove(first)
-            joined = [first]
-            while waiting and sum(call.size for call in joined) + waiting[0].size <= MOST:
-                joined.append(waiting.pop(0))
-            if not waiting:
-                del self._waiting[kind]
-            for call in joined:
-                call.taken = True
-            return joined
+    def _hand_out(self) -> None:
+        """Give the free cores to the first calls, each with those of its kind that fit beside it."""
+        while self._free and self._waiting:
+            first = self._waiting.pop(0)
+            if first.cancelled is not None and first.cancelled.is_set():
+                first.error = WorkCancelledError()
+                first.woken.set()
+                continue
+            first.joined = [first]
+            size = first.size
+            for call in [call for call in self._waiting if call.kind == first.kind]:
+                if size + call.size > MOST:
+                    break
+                size += call.size
+                first.joined.append(call)
+                self._waiting.remove(call)
+            self._free -= 1
+            first.woken.set()
 
-    def _run(self, signature: str, calls: list[_Call]) -> None:
+    def _run(self, calls: list[_Call]) -> None:
         try:
-            names = calls[0].inputs
-            together = {name: np.concatenate([call.inputs[name] for call in calls]) for name in names}
-            answers = self.network(signature, **together)
+            together = {
+                name: np.concatenate([call.inputs[name] for call in calls]) if len(calls) > 1 else value
+                for name, value in calls[0].inputs.items()
+            }
+            # In a context of its own: that the first call is cancelled must not stop the others.
+            answers = contextvars.Context().run(self.network, calls[0].signature, **together)
             ends = np.cumsum([call.size for call in calls])[:-1]
             for call, answer in zip(calls, np.split(answers, ends), strict=True):
                 call.answer = answer
@@ -84,6 +106,3 @@ class Batching:
                 call.error = error
             if not isinstance(error, Exception):
                 raise
-        finally:
-            for call in calls:
-                call.done.set()

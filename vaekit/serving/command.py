@@ -1,5 +1,7 @@
 """`vaekit serve`."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +21,38 @@ def serve(
         int | None, typer.Option("--jobs", "-j", min=1, help="Requests at the same time. [default: one a core]")
     ] = None,
     queue: Annotated[int, typer.Option("--queue", min=1, help="Requests under way or waiting; more get 503.")] = 64,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; then 504.")] = 60.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; then 504.")] = 3600.0,
     receive: Annotated[
-        float, typer.Option("--receive-timeout", min=0.1, help="Seconds for headers, and for a body; then 408.")
+        float,
+        typer.Option(
+            "--receive-timeout", min=0.1, help="Seconds for headers, and for a body's first 100 kB; then 408."
+        ),
     ] = 20.0,
+    graceful: Annotated[
+        float, typer.Option("--graceful-timeout", min=0.0, help="Seconds to finish requests in when told to stop.")
+    ] = 3.0,
     max_body: Annotated[int, typer.Option("--max-body", min=1, help="Bytes of a request; more get 413.")] = 64_000_000,
+    max_items: Annotated[int, typer.Option("--max-items", min=1, help="Pictures of a request; more get 400.")] = 64,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Of a picture or its edit; more get 400.")
+        int, typer.Option("--max-pixels", min=1, help="Of a request's pictures or their edits; more get 400.")
     ] = 50_000_000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A name this server is called by, beside this machine's own; * is any."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", help="Another site whose pages may ask (CORS): https://example.org; * is all."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token", envvar="VAEKIT_TOKEN", show_default=False, help="What clients must show. [default: none]"
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A name of a version: inpaint:stable=2, for .../labels/stable.")
+    ] = None,
 ) -> None:
     """Serve bundles over HTTP, by the contract of TensorFlow Serving's REST API, and a page to try them at /.
 
@@ -39,7 +65,8 @@ def serve(
     from vaekit import bundle, workers
     from vaekit.errors import UserError
     from vaekit.serving.models import Model
-    from vaekit.serving.server import Limits
+    from vaekit.serving.receiving import Limits
+    from vaekit.serving.security import Access
     from vaekit.serving.server import serve as run
 
     found = bundle.versions([models] if models else bundle.folders())
@@ -49,14 +76,40 @@ def serve(
         raise UserError(f"{models or 'any folder'}: no bundles to serve")
     parallel = jobs or workers.cores()
     opened = {
-        name: {each.version: Model(each, parallel, max_pixels) for each in bundles}
+        name: {each.version: Model(each, parallel, max_pixels, max_items) for each in bundles}
         for name, bundles in found.items()
         if not names or name in names
     }
-    limits = Limits(body=max_body, receive=receive, seconds=timeout, queue=queue, parallel=parallel)
+    labels = _labels(label or [], opened)
+    limits = Limits(
+        body=max_body,
+        buffer=max(4 * max_body, 64_000_000),
+        receive=receive,
+        seconds=timeout,
+        queue=queue,
+        parallel=parallel,
+        graceful=graceful,
+    )
 
     def ready(address: str) -> None:
         what = ", ".join(f"{name} {version}" for name, versions in opened.items() for version in versions)
         print(f"vaekit: serving {what} at {address}", flush=True)
 
-    run(opened, limits, host, port, ready)
+    hosts = [*(allow_host or []), host]
+    run(opened, limits, host, port, ready, Access(hosts, allow_origin or [], token or None), labels)
+
+
+def _labels(told: Sequence[str], models: Mapping[str, Mapping[int, object]]) -> dict[str, dict[str, int]]:
+    """NAME:LABEL=VERSION, by name and label."""
+    from vaekit.errors import UserError
+
+    labels: dict[str, dict[str, int]] = {}
+    for each in told:
+        found = re.fullmatch(r"([^/:=]+):([^/:=]+)=(\d{1,19})", each)
+        if found is None:
+            raise UserError(f"--label {each}: expected NAME:LABEL=VERSION, as in inpaint:stable=2")
+        name, label, version = found[1], found[2], int(found[3])
+        if version not in models.get(name, {}):
+            raise UserError(f"--label {each}: {name} {version} is not served")
+        labels.setdefault(name, {})[label] = version
+    return labels

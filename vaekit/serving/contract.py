@@ -2,17 +2,26 @@
 
 Rows are `{"instances": [{...}, ...]}`, answered by `{"predictions": [...]}`; columns are `{"inputs": {...}}`,
 answered by `{"outputs": ...}`. Bytes are `{"b64": "..."}`.
+
+JSON is decoded into the types that the signature names, and every number is checked against its range on the way.
+What does not fit is refused where it stands, before anything is built of what follows it.
+
 Source: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import base64
 import binascii
-import json
+import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+
+MOST_VALUES = 4_000_000
+"""JSON values in a request: a decoded one takes up to 64 bytes of memory, and it may be two characters long."""
 
 
 class RequestError(Exception):
@@ -29,10 +38,21 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Spec:
-    """A tensor of a signature: `dtype` is DT_STRING, DT_INT32 or DT_FLOAT; of `shape` -1 is any size."""
+    """A tensor of a signature.
+
+    Attributes:
+        dtype: DT_STRING (an encoded picture), DT_INT32 or DT_FLOAT.
+        shape: batch first; -1 is any size.
+        low, high: the range of its numbers, both ends included; None is no limit but the type's. NaN and infinity
+            are always refused.
+        enlarges: a picture's sides are multiplied by its numbers.
+    """
 
     dtype: str
     shape: tuple[int, ...] = (-1,)
+    low: float | None = None
+    high: float | None = None
+    enlarges: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,53 @@ class Signature:
 
     inputs: Mapping[str, Spec]
     outputs: Mapping[str, Spec]
+
+    @functools.cached_property
+    def rows(self) -> msgspec.json.Decoder:
+        """Decodes `instances`: a list of objects; of a lone input, or of the values themselves."""
+        items = {name: _type(spec, len(spec.shape) - 1) for name, spec in self.inputs.items()}
+        row: Any = msgspec.defstruct("Row", list(items.items()), forbid_unknown_fields=True)
+        if len(items) == 1 and next(iter(self.inputs.values())).dtype != "DT_STRING":
+            row |= next(iter(items.values()))
+        return msgspec.json.Decoder(Annotated[list[row], msgspec.Meta(min_length=1)])
+
+    @functools.cached_property
+    def columns(self) -> msgspec.json.Decoder:
+        """Decodes `inputs`: an object of lists; of a lone input, or of its list itself."""
+        items = {name: _type(spec, len(spec.shape)) for name, spec in self.inputs.items()}
+        columns: Any = msgspec.defstruct("Columns", list(items.items()))
+        if len(items) == 1:
+            columns |= next(iter(items.values()))
+        return msgspec.json.Decoder(columns)
+
+
+class _Bytes(msgspec.Struct, forbid_unknown_fields=True):
+    b64: str
+
+
+class _Body(msgspec.Struct):
+    signature_name: str = ""
+    instances: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    inputs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_KINDS: dict[str, Any] = {"DT_INT32": np.int32, "DT_FLOAT": np.float32}
+
+
+def _type(spec: Spec, depth: int) -> Any:
+    """What msgspec decodes a tensor's values to: lists of lists, `depth` in all."""
+    if spec.dtype == "DT_STRING":
+        kind: Any = str | _Bytes
+    elif spec.dtype == "DT_INT32":
+        most = np.iinfo(np.int32)
+        low, high = (most.min if spec.low is None else spec.low), (most.max if spec.high is None else spec.high)
+        kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
+    else:
+        kind = Annotated[float, msgspec.Meta(ge=spec.low, le=spec.high)]
+    for _ in range(depth):
+        kind = list[kind]
+    return kind
 
 
 Column = list[bytes] | np.ndarray
@@ -57,103 +124,119 @@ class Request:
     rows: bool
     """Whether it came as rows, and is answered so."""
 
+    def where(self, number: int) -> str:
+        """What an item is called in messages."""
+        return f"instances[{number}]" if self.rows else f"item {number}"
 
-def parse(body: bytes, signatures: Mapping[str, Signature]) -> Request:
+
+def parse(body: bytes | bytearray, signatures: Mapping[str, Signature], max_items: int | None = None) -> Request:
     """Read the body of a `:predict`.
+
+    Args:
+        body: JSON.
+        signatures: of the model.
+        max_items: of a request; None is any number.
 
     Raises:
         RequestError: it is not what the contract or the signature asks for; the message says where.
     """
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"JSON Parse error: {error}") from None
-    if not isinstance(asked, dict):
-        raise RequestError("the body is no JSON object")
-    if unknown := asked.keys() - {"signature_name", "instances", "inputs"}:
-        raise RequestError(f"unexpected keys: {', '.join(sorted(unknown))}")
-    name = asked.get("signature_name", "serving_default")
-    if not isinstance(name, str) or name not in signatures:
+    asked = _decode(_BODY, body, "the body")
+    name = asked.signature_name or "serving_default"
+    if name not in signatures:
         raise RequestError(f'Serving signature name: "{name}" not found in signature def')
-    wanted = signatures[name].inputs
-    if ("instances" in asked) == ("inputs" in asked):
+    signature = signatures[name]
+    rows = asked.instances is not msgspec.UNSET
+    if rows == (asked.inputs is not msgspec.UNSET):
         raise RequestError("exactly one of instances and inputs is expected")
-    rows = "instances" in asked
-    given = _columns(asked["instances"], wanted) if rows else _alone(asked["inputs"], wanted)
-    if given.keys() != wanted.keys():
-        raise RequestError(f"inputs are {', '.join(sorted(given)) or 'none'}, expected {', '.join(sorted(wanted))}")
-    columns = {key: _values(key, values, wanted[key]) for key, values in given.items()}
-    counts = {len(values) for values in columns.values()}
+    if rows:
+        items = _decode(signature.rows, asked.instances, "instances")
+        lone = next(iter(signature.inputs))
+        values = {
+            key: [getattr(item, key) if isinstance(item, msgspec.Struct) else item for item in items]
+            for key in signature.inputs
+        }
+    else:
+        given = _decode(signature.columns, asked.inputs, "inputs")
+        lone = next(iter(signature.inputs))
+        values = (
+            {key: getattr(given, key) for key in signature.inputs}
+            if isinstance(given, msgspec.Struct)
+            else {lone: given}
+        )
+    counts = {len(column) for column in values.values()}
     if len(counts) != 1:
         raise RequestError(f"inputs differ in their first dimension: {', '.join(map(str, sorted(counts)))}")
-    return Request(name, columns, counts.pop(), rows)
+    count = counts.pop()
+    if max_items is not None and count > max_items:
+        raise RequestError(f"{count} items are more than the limit of {max_items} in a request")
+    return Request(name, {key: _column(key, values[key], spec) for key, spec in signature.inputs.items()}, count, rows)
 
 
-def _columns(instances: Any, wanted: Mapping[str, Spec]) -> dict[str, list]:
-    if not isinstance(instances, list):
-        raise RequestError("instances is not a list")
-    columns: dict[str, list] = {key: [] for key in wanted}
-    for number, instance in enumerate(instances):
-        values = _alone(instance, wanted)
-        if values.keys() != wanted.keys():
-            has, expected = (", ".join(sorted(keys)) or "nothing" for keys in (values, wanted))
-            raise RequestError(f"instances[{number}] has {has}, expected {expected}")
-        for key, value in values.items():
-            columns[key].append(value)
-    return columns
+def _decode(decoder: msgspec.json.Decoder, data: Any, what: str) -> Any:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise RequestError(f"{what}{path.removesuffix('`')}: {message[:1].lower()}{message[1:]}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"JSON Parse error: {_not_finite(data, str(error)) or error}") from None
 
 
-def _alone(values: Any, wanted: Mapping[str, Spec]) -> dict[str, Any]:
-    """Values by name; of a lone input the name may be left out."""
-    if isinstance(values, dict) and not (values.keys() == {"b64"} and len(wanted) == 1):
-        return values
-    if len(wanted) == 1:
-        return {next(iter(wanted)): values}
-    raise RequestError(f"expected an object with {', '.join(sorted(wanted))}")
+def _not_finite(data: bytes | bytearray, error: str) -> str:
+    """Names the field where JSON breaks off because of a NaN, which TensorFlow Serving would read."""
+    found = re.search(r"\(byte (\d+)\)", error)
+    at = int(found[1]) if found else 0
+    # The parser stops at the letter of -Infinity.
+    token = re.match(rb"NaN|-?Infinity|nan|inf", bytes(data[at : at + 9]))
+    if found is None or token is None:
+        return ""
+    before = re.search(rb'"([A-Za-z0-9_]+)"\s*:[\s\[\d.,eE+-]*$', bytes(data[max(at - 200, 0) : at]))
+    return f"{before[1].decode() if before else f'byte {at}'}: {token[0].decode()} is not a finite number"
 
 
-def _values(name: str, values: Any, spec: Spec) -> Column:
-    if not isinstance(values, list):
-        raise RequestError(f"{name} is not a list")
+def _column(name: str, values: list, spec: Spec) -> Column:
     if spec.dtype == "DT_STRING":
         return [_bytes(f"{name}[{number}]", value) for number, value in enumerate(values)]
-    kind = {"DT_INT32": np.int32, "DT_FLOAT": np.float32}[spec.dtype]
+    kind = _KINDS[spec.dtype]
     if not values:
         return np.zeros([max(side, 0) for side in spec.shape], kind)
     try:
-        numbers = np.array(values)
+        with np.errstate(over="ignore"):
+            numbers = np.array(values, kind)
     except ValueError:
         raise RequestError(f"{name} is ragged") from None
-    whole = numbers.dtype.kind in "iu"
-    if not (whole or (numbers.dtype.kind == "f" and kind is np.float32)):
-        raise RequestError(f"{name} is not of type {spec.dtype}")
-    if kind is np.int32 and numbers.size and not -(2**31) <= numbers.min() <= numbers.max() < 2**31:
-        raise RequestError(f"{name} is out of range")
-    fits = len(numbers.shape) == len(spec.shape) and all(
-        expected in (-1, side) for expected, side in zip(spec.shape, numbers.shape, strict=True)
-    )
-    if not fits:
+    if not np.isfinite(numbers).all():
+        raise RequestError(f"{name} has a number that is out of the range of {spec.dtype}")
+    # Lists that are empty end early: their shape has fewer dimensions.
+    if len(numbers.shape) != len(spec.shape) or any(
+        expected not in (-1, side) for expected, side in zip(spec.shape, numbers.shape, strict=True)
+    ):
         raise RequestError(f"{name} is of shape {list(numbers.shape)}, expected {list(spec.shape)}")
-    return numbers.astype(kind)
+    return numbers
 
 
-def _bytes(name: str, value: Any) -> bytes:
+def _bytes(name: str, value: str | _Bytes) -> bytes:
+    """The bytes of a string; of base64 as TensorFlow Serving takes it: with white space, and padded or not."""
     if isinstance(value, str):
         return value.encode()
-    if not isinstance(value, dict) or value.keys() != {"b64"} or not isinstance(value["b64"], str):
-        raise RequestError(f'{name} is neither a string nor {{"b64": "..."}}')
+    text = "".join(value.b64.split())
+    digits = text.rstrip("=")
+    padding = "=" * (-len(digits) % 4)
+    if text != digits and text != digits + padding:
+        raise RequestError(f"{name} is not base64")
     try:
-        return base64.b64decode(value["b64"], validate=True)
+        return base64.b64decode(digits + padding, validate=True)
     except (binascii.Error, ValueError):
         raise RequestError(f"{name} is not base64") from None
 
 
 def render(output: Column, *, rows: bool) -> bytes:
     """The body that answers a `:predict` of a signature with one output, whose name the contract leaves out."""
+    # An item at a time: as Python's own numbers a tensor takes eight times the memory.
     items = (
-        [{"b64": base64.b64encode(item).decode()} for item in output] if isinstance(output, list) else output.tolist()
+        msgspec.json.encode({"b64": item} if isinstance(item, bytes) else np.asarray(item).tolist()) for item in output
     )
-    return json.dumps({"predictions" if rows else "outputs": items}).encode()
+    return b'{"%s":[%s]}' % (b"predictions" if rows else b"outputs", b",".join(items))
 
 
 def status(versions: Sequence[int]) -> dict:

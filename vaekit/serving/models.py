@@ -1,6 +1,8 @@
 """Bundles, opened to be served."""
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +11,13 @@ from vaekit import images
 from vaekit.apps import serving
 from vaekit.bundle import Bundle
 from vaekit.errors import UserError
+from vaekit.runtime import WorkCancelledError, check_cancelled
 from vaekit.serving import contract
 from vaekit.serving.batching import Batching
 from vaekit.serving.contract import Column, Request, RequestError, Signature, Spec
+
+MOST_PLAIN = 512 * 512
+"""Pixels of a call of the bare network: unlike an editor it does not work tile by tile."""
 
 
 class Model:
@@ -19,15 +25,17 @@ class Model:
 
     Args:
         bundle: it.
-        parallel: pictures that are worked on at the same time, a core each.
-        max_pixels: of a picture, and of its edit.
+        parallel: calls of the network at the same time, a core each.
+        max_pixels: of the pictures of a request, and of their edits.
+        max_items: of a request.
 
     Raises:
         BundleError: it is damaged, or no editor is its.
     """
 
-    def __init__(self, bundle: Bundle, parallel: int, max_pixels: int):
-        self.name, self.version, self.max_pixels = bundle.name, bundle.version, max_pixels
+    def __init__(self, bundle: Bundle, parallel: int, max_pixels: int, max_items: int):
+        self.name, self.version = bundle.name, bundle.version
+        self.max_pixels, self.max_items = max_pixels, max_items
         self.editor = vaekit.load(str(bundle.path), threads=1)
         self.editor.network = Batching(self.editor.network, parallel)
         self.app: ModuleType = serving(bundle.card["app"])
@@ -42,11 +50,21 @@ class Model:
             },
         }
 
+    def parse(self, body: bytes | bytearray) -> tuple[Request, int]:
+        """Read the body of a request; also tell of how many pixels it is, before any picture is decoded.
+
+        Raises:
+            RequestError: it cannot be answered, or is of too many items or pixels; the message says what and why.
+        """
+        request = contract.parse(body, self.signatures, self.max_items)
+        return request, self._edited_pixels(request) if request.signature == "serving_default" else _plain(request)
+
     def predict(self, request: Request) -> Column:
-        """Answer a request.
+        """Answer a request, item by item.
 
         Raises:
             RequestError: an item cannot be answered; the message says which and why.
+            WorkCancelledError: as vaekit.runtime.check_cancelled.
         """
         if request.signature == "serving_default":
             return [self._edit(request, number) for number in range(request.count)]
@@ -54,6 +72,8 @@ class Model:
             return np.zeros((0,), np.float32)
         try:
             return self.editor.network(request.signature, **request.columns)
+        except WorkCancelledError:
+            raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise RequestError(str(error).splitlines()[0]) from None
 
@@ -61,12 +81,61 @@ class Model:
         """The answer to a metadata request."""
         return contract.metadata(self.name, self.version, self.signatures)
 
+    def _edited_pixels(self, request: Request) -> int:
+        specs = self.signatures["serving_default"].inputs
+        total = 0
+        for number in range(request.count):
+            item = _item(request, number)
+            times = 1
+            for key, spec in specs.items():
+                if spec.enlarges:
+                    times *= int(item[key]) ** 2
+            most = 0
+            for key, spec in specs.items():
+                if spec.dtype == "DT_STRING":
+                    width, height = _told(request, number, images.size, item[key], name=key)
+                    if width * height * times > self.max_pixels:
+                        limit = self.max_pixels // times
+                        raise RequestError(
+                            f"{request.where(number)}: {key}: {width}x{height} is more than the limit of {limit} pixels"
+                        )
+                    most = max(most, width * height * times)
+            total += most
+        if total > self.max_pixels:
+            raise RequestError(f"{total} pixels in all are more than the limit of {self.max_pixels} in a request")
+        return total
+
     def _edit(self, request: Request, number: int) -> bytes:
-        values = {name: column[number] for name, column in request.columns.items()}
+        check_cancelled()
         try:
-            return images.encode(self.app.answer(self.editor, self.max_pixels, **values), ".png")
-        except (UserError, RequestError) as error:
-            where = f"instances[{number}]" if request.rows else f"item {number}"
-            raise RequestError(f"{where}: {error}") from None
+            edited = _told(request, number, self.app.answer, self.editor, self.max_pixels, **_item(request, number))
+            return images.encode(edited, ".png")
         except MemoryError:
             raise RequestError("not enough memory", 429) from None
+
+
+def _item(request: Request, number: int) -> Mapping[str, Any]:
+    return {name: column[number] for name, column in request.columns.items()}
+
+
+def _told(request: Request, number: int, function, *arguments, **named) -> Any:
+    """What a function returns; what it finds wrong with an item is told with its number."""
+    try:
+        return function(*arguments, **named)
+    except (UserError, RequestError) as error:
+        raise RequestError(f"{request.where(number)}: {error}") from None
+
+
+def _plain(request: Request) -> int:
+    """Pixels of a call of the bare network."""
+    pixels = max(
+        (
+            int(np.prod(column.shape[:3]))
+            for column in request.columns.values()
+            if isinstance(column, np.ndarray) and column.ndim == 4
+        ),
+        default=0,
+    )
+    if pixels > MOST_PLAIN:
+        raise RequestError(f"{pixels} pixels are more than the limit of {MOST_PLAIN} for {request.signature}")
+    return pixels

@@ -1,47 +1,51 @@
-"""The server: FastAPI round the contract, with limits on everything that a client decides."""
+"""The server: Starlette round the contract, with limits on everything that a client decides."""
 
 import asyncio
-import json
+import contextlib
+import os
+import re
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import resources
+from typing import Any, TypeVar
 
+import msgspec
 import uvicorn
-from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vaekit.errors import UserError
+from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
 from vaekit.serving import contract
 from vaekit.serving.contract import RequestError
 from vaekit.serving.models import Model
+from vaekit.serving.protocol import impatient
+from vaekit.serving.receiving import Limits, Place, Room, receive
+from vaekit.serving.security import Access, Guard, SecurityHeaders, error, page_policy
 
 Models = Mapping[str, Mapping[int, Model]]
 """Name -> version -> model."""
+Labels = Mapping[str, Mapping[str, int]]
+"""Name -> label -> version."""
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client may ask for.
-
-    Attributes:
-        body: bytes of a request.
-        receive: seconds in which its headers, and then its body, must come in.
-        seconds: for its answer.
-        queue: requests that are answered or wait for it; one more is turned away.
-        parallel: requests that are worked on at the same time.
-    """
-
-    body: int = 64_000_000
-    receive: float = 20.0
-    seconds: float = 60.0
-    queue: int = 64
-    parallel: int = 2
+LONG = 1_000_000
+"""Pixels of a request above which it waits behind others of the kind, and no short one waits behind it."""
+PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]+))?:predict", re.IGNORECASE)
+STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
+LAST = 5.0
+"""Seconds that the server waits, when it stops, for the tiles that are being worked on."""
+T = TypeVar("T")
 
 
 class Desk:
@@ -49,205 +53,287 @@ class Desk:
 
     Args:
         models: what is served.
+        labels: names of versions.
         limits: for clients.
     """
 
-    def __init__(self, models: Models, limits: Limits):
-        self.models, self.limits = models, limits
-        # More threads than cores: some decode and encode while the network works for others.
-        self.pool = ThreadPoolExecutor(2 * limits.parallel, thread_name_prefix="edit")
-        self.busy = 0
+    def __init__(self, models: Models, labels: Labels, limits: Limits):
+        self.models, self.labels, self.limits = models, labels, limits
+        self.room = Room(limits)
+        self.stopping = False
+        # Requests take turns at the cores, call by call (Batching). How many are begun bounds the memory.
+        self.readers = ThreadPoolExecutor(2, "read")
+        self.short = ThreadPoolExecutor(2 * limits.parallel, "short")
+        self.long = ThreadPoolExecutor(limits.parallel, "long")
+        self.pools = (self.readers, self.short, self.long)
+        self.lock, self.running = threading.Lock(), 0
         self.registry = CollectorRegistry()
         self.requests = Counter("vaekit_requests", "Requests.", ["model", "status"], registry=self.registry)
         self.seconds = Histogram(
             "vaekit_request_seconds", "From a whole body to its answer.", ["model"], registry=self.registry
         )
-        pending = Gauge("vaekit_pending_requests", "Requests under way or waiting.", registry=self.registry)
-        pending.set_function(lambda: self.busy)
+        pending = Gauge("vaekit_pending_requests", "Requests received, waiting or under way.", registry=self.registry)
+        pending.set_function(lambda: len(self.room.places))
+        running = Gauge("vaekit_running_requests", "Requests under way.", registry=self.registry)
+        running.set_function(lambda: self.running)
 
-    def find(self, name: str, version: int | None = None) -> Model:
+    def find(self, name: str, version: str | None = None, label: str | None = None) -> Model:
         """A model, the newest version where none is named.
 
         Raises:
             RequestError: there is none.
         """
-        if ":" in name:  # a method that is none, as in inpaint:classify
-            raise HTTPException(400)
         versions = self.models.get(name, {})
-        chosen = max(versions, default=0) if version is None else version
+        if label is not None:
+            if label not in self.labels.get(name, {}):
+                raise RequestError(f"Unrecognized servable version label: {label}", 400 if versions else 404)
+            chosen = self.labels[name][label]
+        else:
+            chosen = max(versions, default=0) if version is None else int(version)
         if chosen not in versions:
             what = f"Servable not found for request: {name}" + (f" version {version}" if version is not None else "")
             raise RequestError(what, 404)
         return versions[chosen]
 
-    async def predict(self, name: str, version: int | None, request: Request) -> Response:
+    async def predict(self, request: Request) -> Response:
         """Answer a `:predict`."""
-        status, label = 500, name if name in self.models else "none"
+        found = PREDICT.fullmatch(request.scope["path"])
+        if found is None:
+            raise HTTPException(400)
+        model = self.find(*found.groups())
+        if self.stopping:
+            raise RequestError("the server is stopping", 503)
+        loop = asyncio.get_running_loop()
+        place = self.room.enter()
+        cancelled = threading.Event()
+        work: Future | None = None
         try:
-            model = self.find(name, version)
-            body = await _body(request, self.limits)
-            with self.seconds.labels(label).time():
-                answer = Response(await self._answer(model, body), media_type="application/json")
-            status = 200
-            return answer
-        except RequestError as error:
-            status = error.status
-            raise
+            body = await _unless(place, receive(request, place))
+            with self.seconds.labels(model.name).time():
+                late = RequestError(f"no answer within {self.limits.seconds:g} s", 504)
+                timer = loop.call_later(self.limits.seconds, place.close, late)
+                gone = asyncio.ensure_future(_watch(request, place))
+                try:
+                    work = self.readers.submit(self._run, cancelled, model.parse, body)
+                    del body
+                    asked, pixels = await _unless(place, asyncio.wrap_future(work))
+                    pool = self.long if pixels > LONG else self.short
+                    work = pool.submit(self._run, cancelled, _answer, model, asked)
+                    del asked
+                    return Response(await _unless(place, asyncio.wrap_future(work)), media_type="application/json")
+                finally:
+                    timer.cancel()
+                    gone.cancel()
         finally:
-            self.requests.labels(label, status).inc()
+            cancelled.set()
+            # A thread stops at the next tile: until then what it does has its place in the queue.
+            if work is None or work.done():
+                place.leave()
+            else:
+                work.add_done_callback(lambda _: _call_soon(loop, place.leave))
 
-    async def _answer(self, model: Model, body: bytes) -> bytes:
-        if self.busy >= self.limits.queue:
-            raise RequestError("the queue is full: try again", 503)
-
-        def work() -> bytes:
-            request = contract.parse(body, model.signatures)
-            return contract.render(model.predict(request), rows=request.rows)
-
-        def free(done: asyncio.Future) -> None:
-            self.busy -= 1
-            if not done.cancelled():
-                done.exception()  # it has been told, or nobody waits for it any more
-
-        self.busy += 1
-        task = asyncio.get_running_loop().run_in_executor(self.pool, work)
-        task.add_done_callback(free)
+    def _run(self, cancelled: threading.Event, work: Callable[..., T], *arguments: Any) -> T:
+        """Work, until `cancelled` stops it."""
+        with self.lock:
+            self.running += 1
+        told = cancellation.set(cancelled)
         try:
-            # A thread cannot be stopped: it keeps its place in the queue until it is done.
-            return await asyncio.wait_for(asyncio.shield(task), self.limits.seconds)
-        except TimeoutError:
-            raise RequestError(f"no answer within {self.limits.seconds:g} s", 504) from None
+            check_cancelled()
+            return work(*arguments)
+        finally:
+            cancellation.reset(told)
+            with self.lock:
+                self.running -= 1
+
+    def stop(self) -> None:
+        """Take no more requests, and cancel what is not done in time."""
+        self.stopping = True
+        why = RequestError("the server is stopping", 503)
+        for place in [place for place in self.room.places if place.receiving]:
+            place.close(why)
+
+        def cancel() -> None:
+            for place in [*self.room.places]:
+                place.close(why)
+
+        asyncio.get_running_loop().call_later(self.limits.graceful, cancel)
+
+    def close(self) -> bool:
+        """Wait LAST seconds for the threads; whether they have ended."""
+        for pool in self.pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + LAST
+        while self.running and time.monotonic() < end:
+            time.sleep(0.01)
+        return not self.running
 
 
-def create_app(models: Models, limits: Limits) -> FastAPI:
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(function)
+
+
+def _answer(model: Model, asked: contract.Request) -> bytes:
+    return contract.render(model.predict(asked), rows=asked.rows)
+
+
+async def _unless(place: Place, work: "Coroutine[Any, Any, T] | asyncio.Future[T]") -> T:
+    """What work returns, unless the request is closed before."""
+    task: asyncio.Future[T] = asyncio.ensure_future(work)
+    try:
+        ends: set[asyncio.Future[Any]] = {task, place.end}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if place.end.done():
+        task.cancel()
+        if task.done() and not task.cancelled():
+            task.exception()
+        raise place.end.result()
+    try:
+        return task.result()
+    except WorkCancelledError:
+        raise RequestError("cancelled", 503) from None
+
+
+async def _watch(request: Request, place: Place) -> None:
+    """Close a request whose client goes away; its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    place.close(RequestError("the client went away", 499))
+
+
+def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
     """The web application: `/v1/models/...`, `/health`, `/monitoring/prometheus/metrics`, and a page at `/`."""
-    desk = Desk(models, limits)
-    page = resources.files("vaekit.serving").joinpath("page.html").read_bytes()
-    app = FastAPI(title="vaekit", docs_url=None, redoc_url=None, openapi_url=None)
+    access = access or Access()
+    page = resources.files("vaekit.serving").joinpath("page.html").read_text("utf-8")
+    page_headers = {"Content-Security-Policy": page_policy(page)}
 
-    @app.post("/v1/models/{name}:predict")
-    async def predict(name: str, request: Request) -> Response:
-        return await desk.predict(name, None, request)
+    async def describe(request: Request) -> Response:
+        found = STATUS.fullmatch(request.scope["path"])
+        if found is None:
+            raise HTTPException(400)
+        name, version, label, metadata = found.groups()
+        model = desk.find(name, version, label)
+        if metadata:
+            return _json(model.metadata())
+        every = version is None and label is None
+        return _json(contract.status([*desk.models[name]] if every else [model.version]))
 
-    @app.post("/v1/models/{name}/versions/{version:int}:predict")
-    async def predict_version(name: str, version: int, request: Request) -> Response:
-        return await desk.predict(name, version, request)
+    async def health(_: Request) -> Response:
+        return _json({"status": "ok"})
 
-    @app.get("/v1/models/{name}")
-    async def status(name: str) -> dict:
-        desk.find(name)
-        return contract.status([*models[name]])
-
-    @app.get("/v1/models/{name}/versions/{version:int}")
-    async def version_status(name: str, version: int) -> dict:
-        return contract.status([desk.find(name, version).version])
-
-    @app.get("/v1/models/{name}/metadata")
-    async def metadata(name: str) -> dict:
-        return desk.find(name).metadata()
-
-    @app.get("/v1/models/{name}/versions/{version:int}/metadata")
-    async def version_metadata(name: str, version: int) -> dict:
-        return desk.find(name, version).metadata()
-
-    @app.get("/health")
-    async def health() -> dict:
-        return {"status": "ok"}
-
-    @app.get("/monitoring/prometheus/metrics")
-    async def metrics() -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(generate_latest(desk.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/")
-    async def index() -> Response:
-        policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
-        headers = {"Content-Security-Policy": policy + "img-src blob: data:", "X-Content-Type-Options": "nosniff"}
-        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+    async def index(_: Request) -> Response:
+        return Response(page, media_type="text/html", headers=page_headers)
 
-    @app.exception_handler(RequestError)
-    async def told(_: Request, error: RequestError) -> Response:
-        return _error(str(error), error.status)
+    async def told(_: Request, why: Exception) -> Response:
+        assert isinstance(why, RequestError)
+        return error(str(why), why.status)
 
-    @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> Response:
-        status = 400 if request.url.path.startswith("/v1/") else error.status_code
-        return _error(f"Malformed request: {request.method} {request.url.path}", status)
+    async def unknown(request: Request, why: Exception) -> Response:
+        assert isinstance(why, HTTPException)
+        path = request.scope["path"]
+        status = 400 if path.lower().startswith("/v1/") else why.status_code
+        return error(f"Malformed request: {request.method} {path}", status)
 
-    @app.exception_handler(Exception)
-    async def broken(_: Request, error: Exception) -> Response:
-        return _error("internal error", 500)
+    async def broken(_: Request, why: Exception) -> Response:
+        return error("internal error", 500)
 
-    return app
-
-
-def _error(message: str, status: int) -> Response:
-    headers = {"Retry-After": "1"} if status == 503 else {}
-    return Response(json.dumps({"error": message}), status, headers, media_type="application/json")
-
-
-async def _body(request: Request, limits: Limits) -> bytes:
-    """The whole body.
-
-    Raises:
-        RequestError: it is too long, or too long in coming.
-    """
-    too_long = RequestError(f"the body is longer than {limits.body} bytes", 413)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limits.body:
-        raise too_long
-
-    async def received() -> bytes:
-        parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limits.body:
-                raise too_long
-            parts.append(part)
-        return b"".join(parts)
-
-    try:
-        return await asyncio.wait_for(received(), limits.receive)
-    except TimeoutError:
-        raise RequestError(f"the body did not come within {limits.receive:g} s", 408) from None
-    except ClientDisconnect:
-        raise RequestError("the client went away", 499) from None
+    app: ASGIApp = Starlette(
+        routes=[
+            Route("/v1/{rest:path}", desk.predict, methods=["POST"]),
+            Route("/v1/{rest:path}", describe),
+            Route("/health", health),
+            Route("/monitoring/prometheus/metrics", metrics),
+            Route("/", index),
+        ],
+        exception_handlers={RequestError: told, HTTPException: unknown, Exception: broken},
+    )
+    app = Guard(app, access)
+    if access.origins:
+        headers = ["Authorization", "Content-Type", "Content-Encoding"]
+        app = CORSMiddleware(app, access.origins, allow_methods=["GET", "POST"], allow_headers=headers)
+    return Counting(SecurityHeaders(app), desk)
 
 
-def _impatient(seconds: float) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol, which by itself waits for the headers of a request for ever."""
-
-    class Impatient(HttpToolsProtocol):
-        _patience: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport):
-            super().connection_made(transport)
-            self._expect()
-
-        def on_message_begin(self):
-            self._expect()
-            super().on_message_begin()
-
-        def on_headers_complete(self):
-            self._stop_waiting()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc):
-            self._stop_waiting()
-            super().connection_lost(exc)
-
-        def _expect(self):
-            self._stop_waiting()
-            self._patience = self.loop.call_later(seconds, self.transport.close)
-
-        def _stop_waiting(self):
-            if self._patience is not None:
-                self._patience.cancel()
-
-    return Impatient
+def _json(answer: dict) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
-def serve(models: Models, limits: Limits, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until told to stop (SIGINT, SIGTERM), and then finish what was begun.
+class Counting:
+    """Middleware: counts the requests of models by the status of their answers."""
+
+    def __init__(self, app: ASGIApp, desk: Desk):
+        self.app, self.desk = app, desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        path = scope["path"]
+        if not path.lower().startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        found = re.match(r"/v1/models/([^/:]+)", path, re.IGNORECASE)
+        name = found[1] if found and found[1] in self.desk.models else "none"
+        status = 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, counted)
+        finally:
+            self.desk.requests.labels(name, status).inc()
+
+
+class _Server(uvicorn.Server):
+    """Stops in order when it is told to for the first time, and at once the second time."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk):
+        super().__init__(config)
+        self.desk = desk
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Of SIGINT and SIGTERM."""
+        if self.should_exit:
+            _end(128 + sig)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and end what is under way."""
+
+        def abort() -> None:
+            for connection in [*self.server_state.connections]:  # of clients that do not take their answers
+                connection.transport.abort()
+
+        self.desk.stop()
+        asyncio.get_running_loop().call_later(self.desk.limits.graceful + 1.0, abort)
+        await super().shutdown(sockets)
+
+
+def _end(status: int) -> None:
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def serve(
+    models: Models,
+    limits: Limits,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    access: Access | None = None,
+    labels: Labels | None = None,
+) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM), give what was begun `limits.graceful` seconds, and cancel the rest.
+
+    A second signal ends the process at once.
 
     Args:
         models: what.
@@ -255,26 +341,33 @@ def serve(models: Models, limits: Limits, host: str, port: int, ready: Callable[
         host: an address of this machine.
         port: 0 for any that is free.
         ready: is told the address.
+        access: who may ask.
+        labels: names of versions.
 
     Raises:
         UserError: the port cannot be had.
     """
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise UserError(f"{host}:{port}: {error.strerror or error}") from None
+    except OSError as why:
+        raise UserError(f"{host}:{port}: {why.strerror or why}") from None
+    desk = Desk(models, labels or {}, limits)
     config = uvicorn.Config(
-        create_app(models, limits),
-        http=_impatient(limits.receive),
+        create_app(desk, access),
+        http=impatient(limits.receive),
         ws="none",
-        log_level="warning",
+        lifespan="off",
+        log_level="error",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(limits.seconds) + 1,
+        timeout_graceful_shutdown=int(limits.graceful) + 5,
     )
+    server = _Server(config, desk)
     with listening:
         name = f"[{host}]" if ":" in host else host
-        for told in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(told, lambda *_: None)  # uvicorn heeds them, and then hands them on
+        for told in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them later, and gives them back
+            signal.signal(told, server.handle_exit)
         ready(f"http://{name}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
+    if not desk.close():
+        _end(0)  # every client has been told; a thread that works on its last tile is not waited for
