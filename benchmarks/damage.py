@@ -28,7 +28,7 @@ from vaekit.data.damage import KINDS, damage, visible
 DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 """Pixels within 2 of one."""
 MIXED, PHOTO, PRINT = "mixed", "photo", "print"
-LEVELS = np.geomspace(0.02, 0.6, 24)
+LEVELS = np.geomspace(0.04, 0.4, 10)
 """Thresholds that the classical detectors may have."""
 
 

@@ -1,7 +1,5 @@
 """Find the damage of a photo of any size: scratches, dust, creases, stains and what is torn off, tile by tile."""
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 
@@ -9,7 +7,7 @@ from vaekit import images
 from vaekit.bundle import find
 from vaekit.runtime import Network, RuntimeName, open_network
 
-TILE = 512
+TILE = 768
 """Side of what one call of the network answers for, in pixels."""
 RIM = 64
 """Pixels round a tile that the network sees too."""
@@ -63,34 +61,20 @@ class Editor:
         height, width = image.shape[:2]
         most = np.float32(np.iinfo(image.dtype).max)
         mask = np.empty((height, width), bool)
-        for rows, columns in tiles(height, width):
-            seen = [
-                np.arange(part.start - RIM, part.stop + RIM + -(part.stop - part.start) % STRIDE)
-                for part in (rows, columns)
-            ]
-            # Beyond the border, and up to what the stride divides, the picture is mirrored.
-            patch = image[np.ix_(_mirrored(seen[0], height), _mirrored(seen[1], width))] / most
-            likely = self.network(image=patch[None])[0, RIM:-RIM, RIM:-RIM, 0]
-            mask[rows, columns] = likely[: rows.stop - rows.start, : columns.stop - columns.start] >= threshold
+        for y in range(0, height, TILE):
+            for x in range(0, width, TILE):
+                top, left = max(y - RIM, 0), max(x - RIM, 0)
+                seen = image[top : y + TILE + RIM, left : x + TILE + RIM] / most
+                likely = self._likely(seen)[y - top :, x - left :][:TILE, :TILE]
+                mask[y : y + TILE, x : x + TILE] = likely >= threshold
         if max(height, width) > SMALL:
             half = cv2.resize(image, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
             wide = self._search(half, threshold).astype(np.uint8)
             mask |= cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
         return mask
 
-
-def tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the tiles that cover a picture without overlap."""
-    for y in range(0, height, TILE):
-        for x in range(0, width, TILE):
-            yield slice(y, min(y + TILE, height)), slice(x, min(x + TILE, width))
-
-
-def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
-    """Where to read places that may lie beyond a border.
-
-    >>> _mirrored(np.arange(-2, 5), 3).tolist()
-    [1, 0, 0, 1, 2, 2, 1]
-    """
-    turned = places % (2 * length)
-    return np.minimum(turned, 2 * length - 1 - turned)
+    def _likely(self, image: np.ndarray) -> np.ndarray:
+        """How likely each pixel of [H, W, 3] in 0..1 is damaged, [H, W]."""
+        height, width = image.shape[:2]
+        padded = np.pad(image, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="symmetric")
+        return self.network(image=padded[None])[0, :height, :width, 0]
