@@ -36,7 +36,7 @@ def start(folder, out, *arguments, **environment):
 
 def end(*processes):
     for process in processes:
-        _, error = process.communicate(timeout=300)
+        _, error = process.communicate()
         assert process.returncode == 0, error.decode()[-3000:]
 
 

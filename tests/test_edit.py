@@ -307,12 +307,31 @@ def two_people(here):
     return photo
 
 
-@pytest.mark.parametrize(("face", "left", "right"), [("largest", False, True), ("2", True, False), ("all", True, True)])
+@pytest.mark.parametrize(("face", "left", "right"), [("largest", False, True), ("2", False, True), ("all", True, True)])
 def test_the_faces_that_are_asked_for_are_found_and_changed(two_people, here, vaekit, face, left, right):
     done = vaekit("edit", "people.png", "--set", "smiling=1", "--face", face)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "2 faces (0." in done.stdout
     changed = np.any(images.read(here / "people_edit.png").pixels != two_people, axis=(0, 2))
     assert (changed[60:140].any(), changed[290:370].any()) == (left, right)
+
+
+def test_the_surest_face_is_changed_and_all_are_reported(two_people, here, vaekit):
+    done = vaekit("edit", "people.png", "--set", "smiling=1", "--json")
+    first, second = json.loads(done.stdout)["done"][0]["faces"]
+    assert first["score"] > second["score"] > 0.97
+    assert (first["edited"], second["edited"]) == (True, False)
+    left, _, width, _ = first["box"]
+    changed = np.any(images.read(here / "people_edit.png").pixels != two_people, axis=(0, 2))
+    assert changed[round(left + width / 2)]
+    assert not changed[290:370].any()
+
+
+def test_no_face_is_changed_of_which_the_finder_is_less_sure(two_people, here, vaekit):
+    done = vaekit("edit", "people.png", "--set", "smiling=1", "--min-score", 1)
+    assert done.returncode == 1
+    assert "people.png: no face found: the surest has a score of 0.99" in done.stderr
+    assert not (here / "people_edit.png").exists()
 
 
 def test_a_photo_without_a_face_is_named_and_nothing_written(here, vaekit):
@@ -322,14 +341,14 @@ def test_a_photo_without_a_face_is_named_and_nothing_written(here, vaekit):
     assert not (here / "wall_edit.png").exists()
 
 
-def test_a_hole_in_a_face_is_repaired_upright_where_that_is_asked_for(two_people, here, vaekit):
+def test_a_hole_in_a_face_is_repaired_upright(two_people, here, vaekit):
     turned = np.rot90(two_people).copy()
     mask = np.zeros(turned.shape[:2], np.uint8)
     mask[115:145, 160:180] = 255  # over the mouth of the larger one
     images.write(here / "turned.png", turned)
     images.write(here / "mask.png", np.dstack([mask] * 3))
     results = []
-    for name, more in (("plain.png", ()), ("upright.png", ("--faces",))):
+    for name, more in (("plain.png", ("--no-faces",)), ("upright.png", ("--faces",))):
         assert vaekit("inpaint", "turned.png", "--mask", "mask.png", "-o", name, *more).returncode == 0
         results.append(images.read(here / name).pixels)
         np.testing.assert_array_equal(results[-1][mask == 0], turned[mask == 0])

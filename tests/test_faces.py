@@ -680,7 +680,7 @@ def test_a_pasted_difference_lies_where_it_belongs(dtype, scale, place):
     """A hill at (40, 22) of the crop, at `place` in the photo, half beyond the border for some."""
     most = np.iinfo(dtype).max
     picture = np.full((200, 260, 4), most // 2, dtype)
-    picture[..., 3] = photo(dtype=dtype)[..., 0]
+    picture[..., 3] = photo(dtype=dtype)[..., 0] | 1
     matrix = similarity(scale, 30, 0, 0)
     matrix[:, 2] = (40, 22) - matrix[:, :2] @ place
     width = max(4.0, 2.5 * scale)
@@ -694,6 +694,18 @@ def test_a_pasted_difference_lies_where_it_belongs(dtype, scale, place):
     beyond = (x < -1.5 - scale) | (x > 64.5 + scale) | (y < -1.5 - scale) | (y > 64.5 + scale)
     np.testing.assert_array_equal(pasted[beyond], picture[beyond])
     np.testing.assert_array_equal(pasted[..., 3], picture[..., 3])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_transparent_keeps_its_colours(dtype):
+    picture = np.dstack([photo(dtype=dtype), np.full((200, 260), np.iinfo(dtype).max, dtype)])
+    picture[:, 100:, 3] = 0
+    matrix = similarity(0.5, 10, -10, -10)
+    pasted = faces.paste(picture, np.full((64, 64, 3), 0.4, np.float32), matrix, np.ones((64, 64), np.float32))
+    overlaid = faces.overlay(picture, np.full((64, 64, 3), 0.4, np.float32), matrix)
+    for result in (pasted, overlaid):
+        np.testing.assert_array_equal(result[:, 100:], picture[:, 100:])
+        assert np.any(result[:, :100] != picture[:, :100])
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 4.0])

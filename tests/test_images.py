@@ -1148,20 +1148,6 @@ def test_big_endian_exif_goes_into_a_tiff():
         assert kept.get_ifd(34853) == {2: (52.0, 30.0, 15.5)}
 
 
-def test_black_and_white_kept_as_rgb_stays_without_colour():
-    levels = np.dstack([GREY] * 3)
-    picture = images.decode(saved(levels, "PNG"))
-    assert (picture.grey, picture.neutral) == (False, True)
-    tinted = levels.copy()
-    tinted[3:9, 3:9] = (200, 30, 30)
-    for extension in (".png", ".jpg", ".webp", ".tif"):
-        again = images.decode(images.encode(tinted, extension, like=picture))
-        assert again.neutral
-    assert not images.decode(saved(tinted, "PNG")).neutral
-    with Image.open(io.BytesIO(images.encode(tinted, ".png", like=picture))) as image:
-        assert image.mode == "RGB"
-
-
 # === Memory, pipes, and what a library leaves alone ===
 
 

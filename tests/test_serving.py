@@ -474,6 +474,30 @@ def test_clients_that_stop_are_cut_off():
         until(lambda: not hosted.uvicorn.server_state.connections)
 
 
+@pytest.mark.parametrize("line", [b"X-Header: " + b"x" * 1000, b"x" * 1000], ids=["headers", "header"])
+def test_endless_headers_are_cut_off(line):
+    with Hosted(Limits()) as hosted, socket.create_connection(urlsplit(hosted.address).netloc.split(":")) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-First: ")
+        with pytest.raises(OSError):
+            while True:
+                client.sendall(line + (b"\r\n" if b":" in line else b""))
+        assert ask(hosted.address, "/health")[0] == 200
+
+
+def test_bodies_in_small_chunks_are_taken():
+    with Hosted(Limits()) as hosted, socket.create_connection(urlsplit(hosted.address).netloc.split(":")) as client:
+        hosted.model.go.set()
+        client.sendall(
+            b"POST /v1/models/waiting:predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        body = b'{"instances": [{"seed": 0}]}' + b" " * 200_000
+        for first in range(0, len(body), 10):
+            part = body[first : first + 10]
+            client.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        client.sendall(b"0\r\n\r\n")
+        assert first_line(client) == "HTTP/1.1 200 OK"
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost:9", 200), ("127.0.0.1", 200), ("[::1]:8501", 200), ("10.1.2.3", 200), ("my.localhost", 200),

@@ -437,14 +437,15 @@ def paste(image: np.ndarray, difference: np.ndarray, matrix: np.ndarray, weight:
         weight: [s, s] float32 in 0..1, how much of the difference counts.
 
     Returns:
-        A changed copy. Where the weight is 0 its pixels are the photo's bit for bit, and so is all alpha.
+        A changed copy. Where the weight or alpha is 0 its pixels are the photo's bit for bit, and so is all alpha.
     """
     result = image.copy()
     rows, columns = _seen(matrix, len(weight), image.shape)
-    part = result[rows, columns, :3]
+    part, hidden = result[rows, columns, :3], result[rows, columns, 3:] == 0
     back, size = cv2.invertAffineTransform(_within(matrix, rows, columns)), part.shape[1::-1]
     change = _moved(difference, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
     change *= _moved(weight, back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[..., None]
+    change[hidden.any(axis=2)] = 0
     most = np.iinfo(image.dtype).max
     part[:] = (part + np.rint(most * change).astype(np.int32)).clip(0, most)
     return result
@@ -459,15 +460,17 @@ def overlay(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray) -> np.ndarr
         matrix: from alignment.
 
     Returns:
-        A changed copy; beyond the crop's oval its pixels are the photo's bit for bit, and so is all alpha.
+        A changed copy; beyond the crop's oval, and where alpha is 0, its pixels are the photo's bit for bit, and so
+        is all alpha.
     """
     result = image.copy()
     rows, columns = _seen(matrix, len(crop), image.shape)
-    part = result[rows, columns, :3]
+    part, hidden = result[rows, columns, :3], result[rows, columns, 3:] == 0
     back, size = cv2.invertAffineTransform(_within(matrix, rows, columns)), part.shape[1::-1]
     most = np.iinfo(image.dtype).max
     new = most * _moved(crop, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE).clip(0.0, 1.0)
     weight = _moved(oval(len(crop)), back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[..., None]
+    weight[hidden.any(axis=2)] = 0
     part[:] = np.rint(part + weight * (new - part)).clip(0, most)
     return result
 

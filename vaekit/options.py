@@ -44,9 +44,7 @@ Output = Annotated[
         help="A file for one input, else a folder; - is standard output, as PNG. [default: beside the input]",
     ),
 ]
-OneFile = Annotated[
-    Path, typer.Option("--output", "-o", parser=path, help="The picture to write.", show_default=False)
-]
+OneFile = Annotated[Path, typer.Option("--output", "-o", parser=path, help="The picture to write.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 SkipExisting = Annotated[
     bool, typer.Option("--skip-existing", help="Leave inputs alone whose outputs are there: go on where it ended.")

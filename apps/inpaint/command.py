@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,20 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vaekit import batch
+    from vaekit.apps.inpaint.editor import Fill
     from vaekit.runtime import RuntimeName
+
+
+class FillWith(enum.StrEnum):
+    """What fills a hole."""
+
+    AUTO = "auto"
+    NETWORK = "network"
+    TEXTURE = "texture"
+
+
+UNSURE = 0.5
+"""Confidence below which a user is told to look at a fill."""
 
 
 def inpaint(
@@ -53,6 +67,13 @@ def inpaint(
             help="Write what is repaired as a mask: a file for one input, or a folder.",
         ),
     ] = None,
+    fill: Annotated[
+        FillWith,
+        typer.Option(
+            help="What fills the holes: the network, the photo's own texture, or whichever suits each hole "
+            "(the network in faces and thin holes)."
+        ),
+    ] = FillWith.AUTO,
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
         float,
@@ -90,7 +111,9 @@ def inpaint(
 
       vaekit inpaint photos/ --mask masks/ -o repaired/ --recursive
 
-      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2
+      vaekit inpaint street.jpg --mask car.png --dilate 4 --samples 3
+
+      vaekit inpaint "scans/*.tif" --mask dust.png --dilate 2 --fill network
 
       vaekit inpaint face.png --mask eyes.png --samples 4 --seed 1
 
@@ -141,7 +164,7 @@ def inpaint(
         in_faces=in_faces,
         face_model=face_model,
         seed=seed,
-        controls={"iterations": iterations, "feather": feather},
+        controls={"fill": fill.value, "iterations": iterations, "feather": feather},
         max_pixels=max_pixels,
     )
     status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
@@ -176,20 +199,53 @@ def _open(
         hole = holes(item, picture.pixels)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
-        # A first repair shows the faces that the holes hide.
-        seen = faces.find(editor(picture.pixels, hole), finder, tilts) if finder and hole.any() else []
-        found = [face for face in seen if finder and face.score >= finder.least]
+        fills: list[Fill] = []
+        found: list[faces.Face] = []
+        first = None
+        if finder and hole.any():
+            # A first repair shows the faces that the holes hide; where there are none, it is the repair.
+            first = editor.repair(picture.pixels, hole, seed=_drawn(seed, 0, len(paths)), **controls)
+            seen = faces.find(first.image, finder, tilts)
+            found = [face for face in seen if face.score >= finder.least]
         for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
                 targets.copy(item, path)
                 continue
-            drawn = (seed or 0) + number if len(paths) > 1 else seed
-            repaired = editor(picture.pixels, hole, seed=drawn, found=found, **controls)
-            targets.write(path, repaired, like=picture)
-        notes = picture.notes if hole.any() else (*picture.notes, holes.none)
-        return batch.Edited(paths, notes)
+            if number or found or first is None:
+                drawn = _drawn(seed, number, len(paths))
+                repaired = editor.repair(picture.pixels, hole, seed=drawn, found=found, **controls)
+            else:
+                repaired = first
+            fills += repaired.fills
+            targets.write(path, repaired.image, like=picture)
+        notes = (*picture.notes, *_unsure(fills)) if hole.any() else (*picture.notes, holes.none)
+        return batch.Edited(paths, notes, {"fills": [fill._asdict() for fill in fills]}, _summary(fills))
 
     return edit
+
+
+def _drawn(seed: int | None, number: int, samples: int) -> int | None:
+    """The seed of one of several repairs; None is the likeliest repair."""
+    return (seed or 0) + number if samples > 1 else seed
+
+
+def _summary(fills: Sequence[Fill]) -> str:
+    """What filled how many holes, and how sure it is: "texture 2, network 1, least sure 64 %"."""
+    counts = {method: sum(fill.method == method for fill in fills) for method in ("texture", "network")}
+    parts = [f"{method} {count}" for method, count in counts.items() if count]
+    if fills:
+        parts.append(f"least sure {min(fill.confidence for fill in fills):.0%}")
+    return ", ".join(parts)
+
+
+def _unsure(fills: Sequence[Fill]) -> list[str]:
+    """A note for the hole that most likely looks wrong, if one does."""
+    worst = min(fills, key=lambda fill: fill.confidence, default=None)
+    if worst is None or worst.confidence >= UNSURE:
+        return []
+    left, top, width, height = worst.box
+    place = f"the hole of {width}x{height} at ({left}, {top})"
+    return [f"{place} is likely not filled well ({worst.confidence:.0%} sure): look at it; --samples gives others"]
 
 
 AUTO = Path("auto")

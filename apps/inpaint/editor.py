@@ -1,12 +1,13 @@
-"""Repair the holes of a photo of any size: squares of context, coarse to fine, pasted into the hole alone."""
+"""Repair the holes of a photo of any size: with a network in faces and thin holes, else with the photo's texture."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from vaekit import faces, images
+from vaekit import faces, images, texture
 from vaekit.bundle import find
 from vaekit.grey import keep_grey
 from vaekit.resample import from_nearest
@@ -25,6 +26,29 @@ CONTEXT = 2.0
 REACH = 16
 """Pixels round a hole within which another one is repaired together with it."""
 BATCH = 8
+SURROUNDINGS = 3.5
+"""Side of the rectangle whose patches may fill a hole, as a multiple of the hole's."""
+THIN = 8.0
+"""Depth of a hole, in pixels, up to which the network fills it: what is known reaches all of it."""
+
+FillName = Literal["auto", "network", "texture"]
+
+
+class Fill(NamedTuple):
+    """How a hole was filled."""
+
+    box: tuple[int, int, int, int]
+    """Left, top, width and height of the hole, in pixels."""
+    method: Literal["network", "texture"]
+    confidence: float
+    """0 to 1."""
+
+
+class Repair(NamedTuple):
+    """A repaired image and how its holes were filled."""
+
+    image: np.ndarray
+    fills: tuple[Fill, ...]
 
 
 class Editor:
@@ -41,29 +65,38 @@ class Editor:
         self.latent_dim: int = found.card["latent_dim"]
         self.network: Network = open_network(found, runtime, threads)
 
-    def __call__(
+    def __call__(self, image: np.ndarray, mask: np.ndarray, **controls) -> np.ndarray:
+        """Repair an image: `repair` without the report."""
+        return self.repair(image, mask, **controls).image
+
+    def repair(
         self,
         image: np.ndarray,
         mask: np.ndarray,
         *,
+        fill: FillName = "auto",
         seed: int | None = None,
         iterations: int = 1,
         feather: float = 0.0,
         found: Sequence[faces.Face] = (),
-    ) -> np.ndarray:
+    ) -> Repair:
         """Repair an image.
 
         Args:
             image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size.
             mask: [H, W] bool, True in the hole.
-            seed: which of the possible fills; None is the most faithful one, z = 0.
-            iterations: how often the finest pass is run on its own answer, blurred, after CVAE-GAN's repair.
+            fill: what fills holes: the network, the image's own texture, or whichever suits each hole. The network
+                also fills holes round which there is too little texture to copy.
+            seed: which of the possible fills; None is the most faithful one.
+            iterations: how often the network's finest pass is run on its own answer, blurred, after CVAE-GAN's
+                repair.
             feather: pixels into the hole over which the colours of its rim are evened out towards the
                 known ones, from all at the seam to nothing.
             found: faces, from vaekit.faces.find; a hole that lies in one is repaired in its aligned crop.
 
         Returns:
-            An array of the same shape and type; every pixel outside the hole is the input's, bit for bit.
+            An image of the same shape and type, in which every pixel outside the hole is the input's, bit for bit;
+            and for each group of holes how it was filled.
 
         Raises:
             ValueError: shapes or types do not fit, or the hole covers the whole image.
@@ -72,22 +105,28 @@ class Editor:
         result = image.copy()
         z = np.zeros(self.latent_dim) if seed is None else np.random.default_rng(seed).normal(size=self.latent_dim)
         crops = [aligned(image, mask, face) for face in found]
+        fills = []
         for window in windows(mask):
-            patch = image[window.rows, window.columns].astype(np.float32) / np.iinfo(image.dtype).max
-            hole = window.hole
             crop = next((crop for crop in crops if crop.holds(window)), None)
-            if crop is None:
-                fill = self._fill(patch[..., :3], hole, z, iterations)
-            else:
-                fill = crop.seen_from(window, self._fill(crop.image, crop.hole, z, iterations))
-            if image.shape[2] == 4:
-                fill = np.dstack([fill, from_nearest(patch[..., 3], ~hole)])
-            if feather:
-                fill = even_out(patch, fill, hole, feather)
-            inside = hole & window.owns
-            scaled = np.rint(np.clip(fill, 0.0, 1.0) * np.iinfo(image.dtype).max).astype(image.dtype)
-            result[window.rows, window.columns][inside] = scaled[inside]
-        return keep_grey(result, image)
+            filled = None
+            if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):
+                filled = _from_texture(image, mask, window, seed)
+            if filled is None:
+                filled = self._from_network(image, window, crop, z, iterations)
+            _paste(result, image, mask, window, filled.colours, feather)
+            fills.append(filled.report)
+        return Repair(keep_grey(result, image), tuple(fills))
+
+    def _from_network(self, image, window, crop, z, iterations) -> "_Filled":
+        patch = image[window.rows, window.columns, :3].astype(np.float32) / np.iinfo(image.dtype).max
+        if crop is None:
+            fill = self._fill(patch, window.hole, z, iterations)
+        else:
+            fill = crop.seen_from(window, self._fill(crop.image, crop.hole, z, iterations))
+        report = Fill(window.box, "network", float(1 / (1 + window.depth / FOG)))
+        left, top, width, height = window.box
+        fill = fill[top - window.rows.start :, left - window.columns.start :][:height, :width]
+        return _Filled(fill, report)
 
     def _fill(self, patch: np.ndarray, hole: np.ndarray, z: np.ndarray, iterations: int) -> np.ndarray:
         """Fill a patch [H, W, 3] in 0..1, from the coarsest scale at which it is one tile to its own."""
@@ -146,6 +185,60 @@ class Editor:
                 weights[y : y + tile[0], x : x + tile[1]] += bump
         filled = np.where(hole[..., None], total / np.maximum(weights, 1e-6), image)
         return filled[:height, :width]
+
+
+class _Filled(NamedTuple):
+    colours: np.ndarray
+    """[height, width, 3] in 0..1, of the window's box."""
+    report: Fill
+
+
+FOG = 20.0
+"""Depth of a hole, in pixels, at which the network is as likely wrong as right."""
+
+
+def _from_texture(image: np.ndarray, mask: np.ndarray, window: "Window", seed: int | None) -> _Filled | None:
+    """The fill of patches of the image; None where there are too few."""
+    left, top, width, height = window.box
+    rows = _span(top + height / 2, max(TILE, round(SURROUNDINGS * height)), image.shape[0])
+    columns = _span(left + width / 2, max(TILE, round(SURROUNDINGS * width)), image.shape[1])
+    hole = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    hole[top - rows.start :, left - columns.start :][:height, :width] = window.inside
+    usable = ~mask[rows, columns]
+    if image.shape[2] == 4:
+        usable &= image[rows, columns, 3] > 0
+    try:
+        filled = texture.fill(image[rows, columns, :3], hole, usable, seed)
+    except texture.TooLittleError:
+        return None
+    colours = filled.image / np.float32(np.iinfo(image.dtype).max)
+    return _Filled(colours, Fill(window.box, "texture", filled.confidence))
+
+
+def _paste(
+    result: np.ndarray, image: np.ndarray, mask: np.ndarray, window: "Window", colours: np.ndarray, feather: float
+):
+    """Write the colours [height, width, 3] of a window's box into its hole, with the opacity that is round it."""
+    left, top, width, height = window.box
+    margin = int(3 * feather) + 1
+    rows = slice(max(top - margin, 0), top + height + margin)
+    columns = slice(max(left - margin, 0), left + width + margin)
+    most = np.iinfo(image.dtype).max
+    if feather or image.shape[2] == 4:
+        patch = image[rows, columns].astype(np.float32) / most
+        unknown = mask[rows, columns]
+        near = from_nearest(patch, ~unknown)
+        hole = np.zeros(unknown.shape, bool)
+        box = np.s_[top - rows.start : top - rows.start + height, left - columns.start : left - columns.start + width]
+        hole[box] = window.inside
+        fill = near.copy()
+        fill[..., :3][box] = colours
+        if feather:
+            fill = even_out(np.where(unknown[..., None], near, patch), fill, hole, feather)
+        colours = fill[box]
+    inside = window.inside
+    scaled = np.rint(np.clip(colours[inside], 0.0, 1.0) * most).astype(image.dtype)
+    result[top : top + height, left : left + width][inside] = scaled
 
 
 def _check(image: np.ndarray, mask: np.ndarray) -> None:
@@ -246,6 +339,21 @@ class Window:
     """[h, w] bool: the pixels whose repair, where there is a hole, is taken from here."""
     hole: np.ndarray
     """[h, w] bool."""
+    box: tuple[int, int, int, int]
+    """Left, top, width and height, in the image, of the hole that is owned."""
+
+    @property
+    def inside(self) -> np.ndarray:
+        """[height, width] bool, what of the box is the hole that is owned."""
+        left, top, width, height = self.box
+        rows, columns = top - self.rows.start, left - self.columns.start
+        part = (slice(rows, rows + height), slice(columns, columns + width))
+        return self.owns[part] & self.hole[part]
+
+    @property
+    def depth(self) -> float:
+        """Largest distance of the hole's pixels from what is known, in pixels."""
+        return float(cv2.distanceTransform((self.hole & self.owns).astype(np.uint8), cv2.DIST_L2, 5).max())
 
 
 def windows(mask: np.ndarray) -> Iterator[Window]:
@@ -264,7 +372,9 @@ def windows(mask: np.ndarray) -> Iterator[Window]:
         side = max(TILE, round(CONTEXT * max(width, height)))
         rows = _span(y + height / 2, side, mask.shape[0])
         columns = _span(x + width / 2, side, mask.shape[1])
-        yield Window(rows, columns, labels[rows, columns] == index, mask[rows, columns])
+        owns, hole = labels[rows, columns] == index, mask[rows, columns]
+        left, top, width, height = cv2.boundingRect((owns & hole).astype(np.uint8))
+        yield Window(rows, columns, owns, hole, (left + columns.start, top + rows.start, width, height))
 
 
 @dataclass(frozen=True)

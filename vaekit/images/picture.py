@@ -28,8 +28,6 @@ class Picture:
     Attributes:
         pixels: [H, W, 3] (RGB) or [H, W, 4] (RGBA, straight alpha), uint8 or uint16, over the full range of the type.
         grey: the file had one colour channel; all three are equal here, and it is written back with one.
-        neutral: the colour channels are equal in every pixel, as in a black-and-white photo kept as RGB; it is
-            written back with equal channels. True of every grey file.
         exif: the EXIF block, from its TIFF header on. The orientation was applied to the pixels and reset to 1, and
             thumbnails were removed, as they would show the picture before it was edited.
         icc: the colour profile; pixels are in its colours, unconverted.
@@ -43,7 +41,6 @@ class Picture:
     exif: bytes | None = None
     icc: bytes | None = None
     notes: tuple[str, ...] = ()
-    neutral: bool = False
     dpi: tuple[float, float] | None = None
     png_colour: dict[str, bytes] = field(default_factory=dict)
 

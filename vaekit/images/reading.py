@@ -148,17 +148,8 @@ def _picture(decoded: Decoded) -> Picture:
         exif=cleaned.block if cleaned else None,
         icc=decoded.icc or None,
         notes=tuple(notes),
-        neutral=grey or _is_neutral(pixels),
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
         png_colour=decoded.png_colour,
-    )
-
-
-def _is_neutral(pixels: np.ndarray) -> bool:
-    """Whether the channels are equal in every pixel; few are looked at where it is not so."""
-    return all(
-        np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 1], part[..., 2])
-        for part in (pixels[::64, ::64], *np.array_split(pixels, -(-len(pixels) // 256)))
     )
 
 

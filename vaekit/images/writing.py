@@ -140,8 +140,8 @@ def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str,
         raise ImageError(f"{name}: {format_} cannot hold {misfit}; write .png instead")
 
     like = like or Picture(pixels)
-    if pixels.ndim == 3 and (like.grey or like.neutral):
-        pixels = _to_grey(pixels, like.grey and format_ != "WEBP")
+    if pixels.ndim == 3 and like.grey and format_ != "WEBP":
+        pixels = _to_grey(pixels)
     space = b"GRAY" if pixels.ndim == 2 or pixels.shape[2] == 2 else b"RGB "
     icc = like.icc if like.icc and like.icc[16:20] == space else None
     block = exif.resized(like.exif, pixels.shape[1], pixels.shape[0]) if like.exif else None
@@ -158,12 +158,12 @@ def _encode(pixels: np.ndarray, extension: str, like: Picture | None, name: str,
         raise ImageError(f"{name}: cannot be encoded as {format_}: {reason(error)}") from None
 
 
-def _to_grey(pixels: np.ndarray, as_grey: bool) -> np.ndarray:
-    """Equal channels, exact where they are equal; one channel, [H, W] or in 8 bit [H, W, 2], where it may be so."""
+def _to_grey(pixels: np.ndarray) -> np.ndarray:
+    """[H, W, 3] to [H, W] and, in 8 bit, [H, W, 4] to [H, W, 2]; exact where the channels are equal."""
     level = cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY)
     if pixels.shape[2] == 3:
-        return level if as_grey else cv2.merge([level] * 3)
-    return cv2.merge([level] * (1 if as_grey and pixels.dtype == np.uint8 else 3) + [pixels[..., 3]])
+        return level
+    return cv2.merge([level] * (1 if pixels.dtype == np.uint8 else 3) + [pixels[..., 3]])
 
 
 def _png(pixels: np.ndarray) -> bytes:

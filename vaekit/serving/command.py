@@ -21,7 +21,7 @@ def serve(
         int | None, typer.Option("--jobs", "-j", min=1, help="Requests at the same time. [default: one a core]")
     ] = None,
     queue: Annotated[int, typer.Option("--queue", min=1, help="Requests under way or waiting; more get 503.")] = 64,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; then 504.")] = 600.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; then 504.")] = 3600.0,
     receive: Annotated[
         float,
         typer.Option(

@@ -1,27 +1,42 @@
-"""uvicorn's protocol with limits on how long a connection may keep the server waiting."""
+"""uvicorn's protocol with limits on how long a connection may keep the server waiting, and on headers."""
 
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD = 65_536
+"""Bytes of a request's line and headers, and of what is neither body nor header: chunks' sizes, trailers."""
 
 
 def impatient(seconds: float) -> type[HttpToolsProtocol]:
     """A protocol that closes a connection whose client is slower than `seconds`.
 
     uvicorn by itself waits for ever for the headers of a request, for the rest of a body that has been answered
-    already, and for a client to take its answer.
+    already, and for a client to take its answer; and it takes headers of any size.
     """
 
     class Impatient(HttpToolsProtocol):
         _patience: asyncio.TimerHandle | None = None
+        _fed = _in_body = 0
 
         def connection_made(self, transport):
             super().connection_made(transport)
             self._expect(self.transport.close)
 
+        def data_received(self, data):
+            self._fed += len(data)
+            super().data_received(data)
+            if self._fed - 2 * self._in_body > HEAD and not self.transport.is_closing():
+                self.send_400_response("The headers are too long.")
+
         def on_message_begin(self):
+            self._fed = self._in_body = 0
             self._expect(self.transport.close)
             super().on_message_begin()
+
+        def on_body(self, body):
+            self._in_body += len(body)
+            super().on_body(body)
 
         def on_headers_complete(self):
             self._stop_waiting()

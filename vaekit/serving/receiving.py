@@ -37,7 +37,7 @@ class Limits:
     body: int = 64_000_000
     buffer: int = 256_000_000
     receive: float = 20.0
-    seconds: float = 600.0
+    seconds: float = 3600.0
     queue: int = 64
     parallel: int = 2
     graceful: float = 3.0
