@@ -169,8 +169,11 @@ def find_inputs(
             dropped.append(name)
             continue
         if status and stat.S_ISREG(status.st_mode):
-            whose = _mask_of(path) if _is_aside(path, path.parent, leave_out) else _result_of(path, command)
-            if any(os.path.abspath(each) in named for each in whose):
+            if _is_aside(path, path.parent, leave_out):
+                whose = _mask_of(path) if os.path.isdir(leave_out or "") else names  # one mask is all the others'
+            else:
+                whose = _result_of(path, command)
+            if named & {os.path.abspath(os.path.expanduser(each)) for each in whose} - {os.path.abspath(path)}:
                 dropped.append(name)
                 continue
             new = [Input(path, Path(path.name))]
@@ -179,9 +182,13 @@ def find_inputs(
         for item in new:
             found.setdefault(os.path.abspath(item.path), item)
     if dropped:
-        more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
-        console.warn(f"{dropped[0]}{more}: left out, a mask or an earlier result, as other names are not")
+        console.warn(f"{first_of(dropped)}: left out, a mask or an earlier result, as other names are not")
     return list(found.values())
+
+
+def first_of(names: Sequence[object]) -> str:
+    """The first of some names, and how many more there are."""
+    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
 
 def _gathered(
