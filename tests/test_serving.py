@@ -781,9 +781,9 @@ def started(bundles, *arguments):
             process.kill()
 
 
-def begin(pool, address, count=1):
+def begin(pool, address, count=1, side=900):
     """Requests of several seconds, under way."""
-    begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(900, 900, 4)]}) for _ in range(count)]
+    begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(side, side, 4)]}) for _ in range(count)]
     until(lambda: f"vaekit_running_requests {count:.1f}" in metrics(address))
     return begun
 
@@ -805,7 +805,7 @@ def test_what_was_begun_is_finished_when_it_is_told_to_stop(bundles, told):
         started(bundles, "superres", "--jobs", "1", "--graceful-timeout", "600") as (process, address),
         ThreadPoolExecutor(1) as pool,
     ):
-        (begun,) = begin(pool, address)
+        (begun,) = begin(pool, address, side=400)
         process.send_signal(told)
         assert begun.result()[0] == 200
         assert (*process.communicate(), process.returncode) == ("", "", 0)
