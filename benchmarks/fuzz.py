@@ -12,7 +12,8 @@ again), reads each in a process of its own pool and writes what was read. Counts
 - memory: the largest resident size of a process, in MB;
 - wrong: a picture that is not what the file says, though it was read without an error. A file whose format has
   checksums over the pixels (PNG), and any that was cut short, must give the undamaged picture or none; any other
-  must agree with an independent decoder (Pillow or tifffile) where that reads the file;
+  must have the undamaged one's size (but GIF) and agree with an independent decoder (Pillow or tifffile) where that
+  reads the file;
 - unwritten: a picture that was read and could not be written, or came back otherwise.
 
 Prints each file that did so, with the seed that makes it again, and exits with 1 if there is any.
@@ -219,6 +220,10 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
 )  # fmt: skip
 
 
+_SIZES_KNOWN = ("png", "jpeg", "bmp", "tiff", "webp")
+"""Formats that tell a lie about the size by the number of pixels that they hold, if no other."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A damaged file."""
@@ -338,6 +343,8 @@ def compared(item: Case, picture: images.Picture, whole: np.ndarray) -> str:
         return "right"
     if item.checked:
         return "wrong: damage unnoticed"
+    if sorted(picture.pixels.shape[:2]) != sorted(whole.shape[:2]) and item.source.startswith(_SIZES_KNOWN):
+        return f"wrong: size {picture.pixels.shape}"
     other = reference(item.data)
     if other is None:
         return "unsure"

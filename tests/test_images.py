@@ -460,15 +460,21 @@ def test_damaged_jpeg(kind, capfd):
 
 
 @pytest.mark.parametrize("kind", ["jpg", "progressive"])
-def test_jpeg_with_missing_rows(kind):
+def test_jpeg_with_fewer_or_more_pixels_than_it_says(kind):
     data = FILES[kind]()
     with pytest.raises(ImageError, match="truncated or damaged"):
         images.decode(data[: len(data) // 2] + b"\xff\xd9")
-    taller = bytearray(data)
+    other = bytearray(data)
     (at,) = (data.index(marker) + 5 for marker in (b"\xff\xc0", b"\xff\xc2") if marker in data)
-    struct.pack_into(">H", taller, at, 2 * 8 * HEIGHT)
-    with pytest.raises(ImageError, match="truncated or damaged"):
-        images.decode(bytes(taller))
+    for size in (
+        (2 * 8 * HEIGHT, 8 * WIDTH),
+        (8 * HEIGHT, 9 * WIDTH),
+        (7 * HEIGHT, 8 * WIDTH),
+        (8 * HEIGHT, 7 * WIDTH),
+    ):
+        struct.pack_into(">HH", other, at, *size)
+        with pytest.raises(ImageError, match="truncated or damaged"):
+            images.decode(bytes(other))
 
 
 def test_jpeg_that_harmless_warnings_are_about(capfd):
@@ -933,6 +939,14 @@ def test_directories_that_form_a_ring():
     (count,) = struct.unpack_from("<H", data, start)
     struct.pack_into("<I", data, start + 2 + 12 * count, start)
     np.testing.assert_array_equal(images.decode(bytes(data)).pixels, RGB)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(("tag", "value"), [(256, WIDTH - 9), (257, HEIGHT - 1), (258, 4), (277, 1)])
+def test_tiff_with_more_pixels_than_it_says(compression, tag, value):
+    data = tiff_tag(tiff(RGB, compression=compression), tag, value)
+    with pytest.raises(ImageError):
+        images.decode(data)
 
 
 def test_checksum_of_a_compressed_strip():

@@ -19,7 +19,7 @@ from vaekit.images.picture import CheckSize, Decoded, ImageError, damaged
 PAGES = "several pages: only the first is used"
 LARGEST = "several pages: only the largest is used"
 _MOST_PAGES = 1000
-_STRIP_BYTES = 1 << 20
+_STRIP_BYTES, _WORD = 1 << 20, 8
 _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _LENGTHS, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
@@ -210,8 +210,12 @@ def _check_parts(tags: TagFile, page: _Page, parts: _Parts) -> None:
         growth = _GROWTH[page.compression]
         if growth and length * growth < needed:
             raise damaged(f"a part of {length} bytes cannot hold its {needed}")
-        if page.compression in _DEFLATE:
-            _check_deflate(tags.read(at, length), needed)
+        if page.photometric == _YCBCR:
+            continue
+        if page.compression == _NONE:
+            _check_length(length, needed, size)
+        elif page.compression in _DEFLATE:
+            _check_length(_inflated(tags.read(at, length), size), needed, size)
 
 
 def _only_pixels(tags: TagFile, page: _Page, parts: _Parts) -> bytes:
@@ -245,8 +249,16 @@ def _with_offsets(own: Tags, below: Mapping[int, Tags], tag: int, lengths: list[
     return directories.build(own | {tag: directories.longs(*offsets)}, below, order)
 
 
-def _check_deflate(data: bytes, size: int) -> None:
-    """A part must be a whole zlib stream of so many bytes at least."""
+def _check_length(found: int, needed: int, size: int) -> None:
+    """A part has the bytes of its rows, or of as many rows as the others have; some writers fill up to a whole word."""
+    if found < needed:
+        raise damaged("it has fewer pixels than its size says")
+    if not (found < needed + _WORD or size <= found < size + _WORD):
+        raise damaged("it has more pixels than its size says")
+
+
+def _inflated(data: bytes, size: int) -> int:
+    """The bytes that a part holds, which must be a whole zlib stream."""
     stream, found = zlib.decompressobj(), 0
     try:
         for start in range(0, len(data), 1 << 14):
@@ -255,8 +267,9 @@ def _check_deflate(data: bytes, size: int) -> None:
                 raise damaged("it has more pixels than its size says")
     except zlib.error as error:
         raise damaged(f"its pixels: {str(error).rpartition(': ')[2]}") from None
-    if found < size or not stream.eof:
-        raise damaged("its pixels are not what its size says")
+    if not stream.eof:
+        raise damaged("its pixels end without a checksum")
+    return found
 
 
 def _profile(tags: TagFile, page: _Page) -> bytes | None:
