@@ -12,7 +12,7 @@ from vaekit.grey import keep_grey
 from vaekit.resample import bicubic, from_nearest
 from vaekit.runtime import Network, RuntimeName, open_network
 
-SCALES = (2, 3, 4)
+SCALES = (1, 2, 3, 4)
 """What the network enlarges by."""
 TILE = 256
 """Side of what a tile adds to the picture, in pixels of the small one."""

@@ -3,7 +3,7 @@
 from vaekit.data import holes
 from vaekit.data.augment import crop_resize, erase, match_channels, to_unit
 from vaekit.data.batches import Batches
-from vaekit.data.degrade import shrink
+from vaekit.data.degrade import degrade, shrink
 from vaekit.data.sources import DataError, Holdout, JoinedSource, WithOther, open_source
 
 __all__ = [

@@ -8,19 +8,33 @@ from vaekit.networks.blocks import residual_block
 from vaekit.resample import cubic
 
 
-def residual_upscaler(channels: int, scales: tuple[int, ...] = (2, 3, 4), width: int = 48, depth: int = 12):
+def residual_upscaler(
+    channels: int, scales: tuple[int, ...] = (2, 3, 4), width: int = 48, depth: int = 12, restores: bool = False
+):
     """Map pictures [N, h, w, channels] in 0..1 to residuals {"x2": [N, 2 h, 2 w, channels], ...}, one for each scale.
 
     One body at the small size serves all scales (MDSR, Lim et al. 2017). Its last layers enlarge: a transposed
     convolution of 3 * s pixels is a sub-pixel convolution (Shi et al. 2016) of 3. They start at zero, so that an
     untrained network answers 0. Its activation is ReLU: SiLU is all but a line for signals as small as the
     detail of a picture, and a network of it stopped at what a linear filter can do.
+
+    Args:
+        channels: channels of the pictures.
+        scales: what it enlarges by; 1 leaves the size.
+        width: channels of its body.
+        depth: residual blocks of its body.
+        restores: whether there is a second input, "clean" [N] in 0..1: how much of noise, blur and compression is to
+            be removed. It scales and shifts the features of every block (FiLM, Perez et al. 2018). At 0 it does
+            nothing, so the network is exactly that of a clean picture.
     """
     small = layers.Input((None, None, channels), name="small", dtype="float32")
+    clean = layers.Input((), name="clean", dtype="float32") if restores else None
+    # The root sets little apart from nothing.
+    strength = ops.stack([clean, ops.sqrt(clean)], axis=-1) if restores else None
     seen = ops.concatenate([2.0 * small - 1.0, fine_detail(small)], axis=-1)
     x = first = layers.Conv2D(width, 3, padding="same")(seen)
     for _ in range(depth):
-        x = residual_block(x, activation="relu")
+        x = residual_block(x, activation="relu") if strength is None else _restoring_block(x, strength)
     x = layers.Add()([first, layers.Conv2D(width, 3, padding="same")(x)])
     residuals = {
         f"x{s}": layers.Conv2DTranspose(
@@ -28,12 +42,41 @@ def residual_upscaler(channels: int, scales: tuple[int, ...] = (2, 3, 4), width:
         )(x)
         for s in scales
     }
-    return keras.Model(small, residuals, name="residual_upscaler")
+    return keras.Model([small, clean] if restores else small, residuals, name="residual_upscaler")
 
 
-def upscaled(network: keras.Model, small, scale: int):
-    """Bicubic enlargement [N, s * h, s * w, C] with a residual_upscaler's residual, float32, not clipped."""
-    residual = network(small, training=False)[f"x{scale}"]
+def _restoring_block(x, strength):
+    """A residual_block of ReLUs whose features between the convolutions are scaled and shifted by strength [N, D]."""
+    channels = x.shape[-1]
+    y = layers.Conv2D(channels, 3, padding="same")(layers.Activation("relu")(x))
+    film = layers.Dense(2 * channels, use_bias=False, kernel_initializer="zeros")(strength)
+    scale, shift = ops.split(film[:, None, None, :], 2, axis=-1)
+    y = layers.Activation("relu")(y * (1.0 + scale) + shift)
+    y = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(y)
+    return layers.Add()([x, y])
+
+
+def severity_estimator(channels: int, widths: tuple[int, ...] = (16, 32, 48, 48)) -> keras.Model:
+    """Map pictures [N, h, w, channels] in 0..1 to how much each has lost [N], in 0..1: see vaekit.data.degrade.
+
+    The first layer has strides of 2 and 5 pixels, the next two strides of 2: 8 pixels together, a block of JPEG.
+    The last features are averaged over the picture.
+    """
+    small = layers.Input((None, None, channels), name="small", dtype="float32")
+    x = ops.concatenate([2.0 * small - 1.0, fine_detail(small)], axis=-1)
+    for place, width in enumerate(widths):
+        x = layers.Conv2D(width, 3 if place else 5, strides=2 if place < 3 else 1, padding="same", activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    severity = layers.Dense(1, activation="sigmoid", dtype="float32")(x)[:, 0]
+    return keras.Model(small, severity, name="severity_estimator")
+
+
+def upscaled(network: keras.Model, small, scale: int, clean=None):
+    """Bicubic enlargement [N, s * h, s * w, C] with a residual_upscaler's residual, float32, not clipped.
+
+    `clean` [N] goes to a network that restores.
+    """
+    residual = network(small if clean is None else [small, clean], training=False)[f"x{scale}"]
     return enlarge(ops.cast(small, "float32"), scale) + residual
 
 
