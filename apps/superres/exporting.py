@@ -5,8 +5,8 @@ import functools
 import cv2
 import tensorflow as tf
 
-from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, STRIDE, signature
-from vaekit.apps.superres.training import SuperResolver
+from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, STRIDE, signature
+from vaekit.apps.superres.training import SuperResolver, without_specks
 from vaekit.export import Exportable, decode_image, encode_image
 from vaekit.weights import HalfWeights
 
@@ -15,19 +15,42 @@ LARGEST = 1024
 
 
 def exportable(model: SuperResolver, card: dict) -> Exportable:
-    """Signatures `tensor` (the bare network) and `serving_default` (files in, PNG out)."""
-    weights = HalfWeights([model.upscaler, model.generator])
+    """Signatures `tensor`, `tensor_x3` ... (the bare network), `severity` and `serving_default` (files in, PNG out)."""
+    weights = HalfWeights([model.upscaler, model.generator, model.estimator])
+    image = tf.TensorSpec((None, None, None, 3), tf.float32)
     inputs = {
-        "image": tf.TensorSpec((None, None, None, 3), tf.float32),
+        "image": image,
         "detail": tf.TensorSpec((None,), tf.float32),
+        "clean": tf.TensorSpec((None,), tf.float32),
         "z": tf.TensorSpec((None, model.latent_dim), tf.float32),
     }
 
+    # Traced once, for the graphs of all scales to share.
+    @tf.function(input_signature=[[image, inputs["clean"]]], autograph=False)
+    def residuals(given):
+        with weights.worn():
+            return model.upscaler(given, training=False)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def added(given):
+        with weights.worn():
+            return model.generator(given, training=False)
+
+    @tf.function(input_signature=[image], autograph=False)
+    def severity(image):
+        with weights.worn():
+            return model.estimator(image, training=False)
+
     def tensor(factor):
-        @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
-        def answer(image, detail, z):
-            with weights.worn():
-                return model.detailed(image, factor, z, detail)
+        @tf.function(input_signature=[*inputs.values()], autograph=False)
+        def answer(image, detail, clean, z):
+            base = model.faithful(image, factor, clean, residuals)
+            # Where nobody asks for detail the generator, half of the work, has the least there is to do.
+            size = tf.shape(base)[1:3]
+            seen = tf.where(tf.reduce_any(detail > 0.0), size, [STRIDE, STRIDE])
+            found = added([model.condition(base[:, : seen[0], : seen[1]], factor), z])
+            found = tf.pad(found, [[0, 0], [0, size[0] - seen[0]], [0, size[1] - seen[1]], [0, 0]])
+            return without_specks(base, detail[:, None, None, None] * found)
 
         return answer
 
@@ -42,17 +65,18 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
             image = image[None]
         noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([seed, 0]))
         z = tf.where(seed == 0, tf.zeros_like(noise), noise)
+        found = tf.round(100.0 * severity(image)[0]) / 100.0  # as the editor estimates it
+        clean = tf.where(found > SLIGHT, found, 0.0)
         extra = (-size) % STRIDE
         padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
-        branches = [functools.partial(answer, padded, detail[None], z) for answer in by_scale.values()]
+        branches = [functools.partial(answer, padded, detail[None], clean[None], z) for answer in by_scale.values()]
         answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)[
             :, : scale * size[0], : scale * size[1]
         ]
         # As the editor: what the detail has changed of the small picture is taken back.
         shrunk = tf.image.resize(answer, size, "bicubic", antialias=True)
         missed = image - shrunk
-        if model.restores:
-            missed = _blurred(missed)
+        missed = tf.where(clean > 0.0, _blurred(missed), missed)
         answer += tf.image.resize(missed, scale * size, "bicubic")
         return encode_image(answer[0])
 
@@ -62,8 +86,8 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
 
     return Exportable(
         weights=weights,
-        inputs={signature(factor): inputs for factor in by_scale},
-        tensors={signature(factor): answer for factor, answer in by_scale.items()},
+        inputs={**{signature(factor): inputs for factor in by_scale}, "severity": {"image": image}},
+        tensors={**{signature(factor): answer for factor, answer in by_scale.items()}, "severity": severity},
         serving_inputs={
             "image_bytes": tf.TensorSpec((None,), tf.string),
             "scale": tf.TensorSpec((None,), tf.int32),
@@ -77,7 +101,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
             "detail": tf.constant([0.5]),
             "seed": tf.zeros(1, tf.int32),
         },
-        card={**card, "latent_dim": model.latent_dim, "restores": model.restores},
+        card={**card, "latent_dim": model.latent_dim},
     )
 
 

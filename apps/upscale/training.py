@@ -1,4 +1,4 @@
-"""Training side of the faithful enlargement: large crops, and what cameras, the web or bicubic shrinking leave of them."""
+"""Training side of the faithful enlargement: large crops, and what bicubic shrinking or cameras leave of them."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from vaekit.networks.upscaler import enlarge
 from vaekit.training import Task
 
 RIM = 8
-"""Pixels round a degraded small picture that are cut off: its crop begins anywhere in a block of JPEG, as photos' do."""
+"""Pixels round a degraded small picture that are cut off, so that a crop begins anywhere in a block of JPEG."""
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -8,5 +8,5 @@ from vaekit.data.sources import DataError, Holdout, JoinedSource, WithOther, ope
 
 __all__ = [
     "Batches", "DataError", "Holdout", "JoinedSource", "WithOther",
-    "crop_resize", "erase", "holes", "match_channels", "open_source", "shrink", "to_unit",
+    "crop_resize", "degrade", "erase", "holes", "match_channels", "open_source", "shrink", "to_unit",
 ]  # fmt: skip

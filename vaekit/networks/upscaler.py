@@ -76,7 +76,7 @@ def upscaled(network: keras.Model, small, scale: int, clean=None):
 
     `clean` [N] goes to a network that restores.
     """
-    residual = network(small if clean is None else [small, clean], training=False)[f"x{scale}"]
+    residual = network(small if clean is None else [small, clean])[f"x{scale}"]
     return enlarge(ops.cast(small, "float32"), scale) + residual
 
 
