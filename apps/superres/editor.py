@@ -24,6 +24,9 @@ RIM = 24
 """Pixels round a tile that the network sees too, so that a tile's answer is the whole picture's."""
 STRIDE = 8
 """The network takes sides that this divides."""
+SPECK = 0.14
+"""How far a pixel of an answer with detail may be off the median of the 3 x 3 round it: adversarial detail has isolated
+pixels that photos have not."""
 COLOUR = 4.0
 """Standard deviation, in pixels of the small picture, of the blur that leaves its colours and not its noise."""
 COLOUR_TAPS = 25
@@ -132,6 +135,9 @@ class Editor:
             clean=np.array([clean], np.float32),
             z=z.astype(np.float32)[None],
         )[0, : factor * height, : factor * width]
+        if detail > 0:
+            middle = cv2.medianBlur(np.ascontiguousarray(answer), 3)
+            answer = answer.clip(middle - SPECK, middle + SPECK)
         # What the detail has changed of the small picture is taken back (Irani & Peleg 1991): no colour shifts.
         missed = image - bicubic(answer, (height, width))
         if clean > 0:  # but noise that it has removed is not

@@ -5,8 +5,8 @@ import functools
 import cv2
 import tensorflow as tf
 
-from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, STRIDE, signature
-from vaekit.apps.superres.training import SuperResolver, without_specks
+from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, SPECK, STRIDE, signature
+from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import Exportable, decode_image, encode_image
 from vaekit.weights import HalfWeights
 
@@ -50,7 +50,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
             seen = tf.where(tf.reduce_any(detail > 0.0), size, [STRIDE, STRIDE])
             found = added([model.condition(base[:, : seen[0], : seen[1]], factor), z])
             found = tf.pad(found, [[0, 0], [0, size[0] - seen[0]], [0, size[1] - seen[1]], [0, 0]])
-            return without_specks(base, detail[:, None, None, None] * found)
+            return tf.clip_by_value(base + detail[:, None, None, None] * found, 0.0, 1.0)
 
         return answer
 
@@ -73,6 +73,8 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)[
             :, : scale * size[0], : scale * size[1]
         ]
+        middle = _median(answer)
+        answer = tf.where(detail > 0.0, tf.clip_by_value(answer, middle - SPECK, middle + SPECK), answer)
         # As the editor: what the detail has changed of the small picture is taken back.
         shrunk = tf.image.resize(answer, size, "bicubic", antialias=True)
         missed = image - shrunk
@@ -103,6 +105,26 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         },
         card={**card, "latent_dim": model.latent_dim},
     )
+
+
+def _median(image):
+    """[1, H, W, C]: medians of 3 x 3 pixels, as the editor's cv2.medianBlur has them.
+
+    The median of nine, sorted in columns, is that of the largest of the least, the middle of the middle and the least
+    of the largest.
+    """
+    height, width = tf.shape(image)[1], tf.shape(image)[2]
+    # SYMMETRIC with one pixel repeats the border.
+    padded = tf.pad(image, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
+    least, middle, most = _sorted(*(padded[:, y : y + height] for y in range(3)))
+    low, between, high = ([part[:, :, x : x + width] for x in range(3)] for part in (least, middle, most))
+    return _sorted(_sorted(*low)[2], _sorted(*between)[1], _sorted(*high)[0])[1]
+
+
+def _sorted(a, b, c):
+    """Three tensors, element by element: the least, the middle and the largest."""
+    low, high = tf.minimum(a, b), tf.maximum(a, b)
+    return tf.minimum(low, c), tf.maximum(low, tf.minimum(high, c)), tf.maximum(high, c)
 
 
 def _blurred(image):

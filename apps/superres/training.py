@@ -12,8 +12,6 @@ from vaekit.models.image_cvaegan import ImageCVAEGAN
 from vaekit.networks.upscaler import fine_detail, residual_upscaler, severity_estimator, upscaled
 from vaekit.training import Task
 
-MARGIN = 0.06
-"""How far detail may leave the range of the faithful enlargement's pixels round it."""
 STEP = 12
 """What all scales divide."""
 
@@ -67,16 +65,6 @@ class SuperResolver(ImageCVAEGAN):
         """What the generator is told: the faithful enlargement, its fine detail, and how far it was enlarged."""
         enlarged_by = ops.full_like(base[..., :1], scale / 4.0)
         return ops.concatenate([2.0 * base - 1.0, fine_detail(base), enlarged_by], axis=-1)
-
-
-def without_specks(base, added):
-    """A faithful enlargement [N, H, W, C] and what is added to it, in 0..1.
-
-    No pixel is brighter than its 3 x 3 neighbourhood in the faithful enlargement, or darker, by more than MARGIN:
-    adversarial detail has isolated pixels that photos have not.
-    """
-    least, most = -ops.max_pool(-base, 3, strides=1, padding="same"), ops.max_pool(base, 3, strides=1, padding="same")
-    return ops.clip(ops.clip(base + added, least - MARGIN, most + MARGIN), 0.0, 1.0)
 
 
 def _in_turn(parts):
