@@ -144,7 +144,7 @@ def to_onnx(model: Exportable) -> bytes:
 
 
 def _short_names(proto):
-    """Number the values within a graph, as TensorFlow's names are an eighth of the file; inputs and outputs keep theirs."""
+    """Number the values within a graph: TensorFlow's names are an eighth of the file. Inputs and outputs keep them."""
     kept = {value.name for value in (*proto.graph.input, *proto.graph.output)}
     if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
         return proto  # a branch or a loop refers to values by name
