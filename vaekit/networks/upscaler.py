@@ -59,16 +59,27 @@ def _restoring_block(x, strength):
 def severity_estimator(channels: int, widths: tuple[int, ...] = (16, 32, 48, 48)) -> keras.Model:
     """Map pictures [N, h, w, channels] in 0..1 to how much each has lost [N], in 0..1: see vaekit.data.degrade.
 
-    The first layer has strides of 2 and 5 pixels, the next two strides of 2: 8 pixels together, a block of JPEG.
-    The last features are averaged over the picture.
+    It sees the magnitudes of second differences, on a log scale: noise and blocks of some 255ths are as plain in them
+    as edges. The first layer has strides of 2 and 5 pixels, the next two strides of 2: 8 pixels together, a block of
+    JPEG. The last features are averaged over the picture.
     """
     small = layers.Input((None, None, channels), name="small", dtype="float32")
-    x = ops.concatenate([2.0 * small - 1.0, fine_detail(small)], axis=-1)
+    x = ops.concatenate([2.0 * small - 1.0, *(_second_differences(small, axis) for axis in (1, 2))], axis=-1)
     for place, width in enumerate(widths):
         x = layers.Conv2D(width, 3 if place else 5, strides=2 if place < 3 else 1, padding="same", activation="relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
     severity = layers.Dense(1, activation="sigmoid", dtype="float32")(x)[:, 0]
     return keras.Model(small, severity, name="severity_estimator")
+
+
+def _second_differences(image, axis):
+    """log(1 + |a - 2 b + c|) of the 255ths of neighbours along an axis, mirrored beyond the border; [N, H, W, C]."""
+    pads = [[0, 0]] * 4
+    pads[axis] = [1, 1]
+    padded = ops.pad(255.0 * image, pads, mode="symmetric")
+    before, after = [slice(None)] * 4, [slice(None)] * 4
+    before[axis], after[axis] = slice(None, -2), slice(2, None)
+    return ops.log1p(ops.abs(padded[tuple(before)] + padded[tuple(after)] - 510.0 * image))
 
 
 def upscaled(network: keras.Model, small, scale: int, clean=None):
