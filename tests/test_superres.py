@@ -127,6 +127,13 @@ def test_a_large_picture_is_estimated_by_its_area(monkeypatch):
     assert editor_with(left_is_noisy).estimate(image) == 0.25
 
 
+def test_a_picture_of_few_pixels_is_taken_for_clean():
+    def network(*_, **__):
+        raise AssertionError
+
+    assert editor_with(network).estimate(smooth((15, 40, 3))) == 0
+
+
 def test_progress_is_told_after_every_tile():
     told = []
     editor_with(repeating)(smooth((300, 520, 3)), 2, progress=told.append)

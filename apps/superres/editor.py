@@ -10,10 +10,12 @@ from vaekit import images
 from vaekit.bundle import BundleError, find
 from vaekit.grey import keep_grey
 from vaekit.resample import bicubic, from_nearest
-from vaekit.runtime import Network, RuntimeName, open_network
+from vaekit.runtime import LEAST, Network, RuntimeName, open_network
 
 SCALES = (1, 2, 3, 4)
-"""What the network enlarges by; 1 cleans alone."""
+"""What the networks enlarge by; 1 cleans alone."""
+LARGER = SCALES[1:]
+"""What the one for clean pictures enlarges by."""
 SLIGHT = 0.1
 """A picture that is estimated to need no more cleaning than this is left as it is."""
 TILE = 256
@@ -102,15 +104,20 @@ class Editor:
     def estimate(self, image: np.ndarray) -> float:
         """How much cleaning an image [H, W, 3 or 4] needs, in 0..1; 0 for what needs next to none.
 
-        A network looks at the whole picture; what is transparent counts too.
+        A network looks at the whole picture; what is transparent counts too. Less than 16 pixels say nothing.
         """
         images.check(image)
         most = np.float32(np.iinfo(image.dtype).max)
         found, pixels = 0.0, 0
         for tile in tiles(*image.shape[:2], side=SEEN):
-            part = image[tile.own][..., :3] / most
-            found += float(self.network("severity", image=part[None])[0]) * part[..., 0].size
-            pixels += part[..., 0].size
+            part = image[tile.own][..., :3]
+            if min(part.shape[:2]) < LEAST:
+                continue
+            count = part.shape[0] * part.shape[1]
+            found += count * float(self.network("severity", image=part[None] / most)[0])
+            pixels += count
+        if not pixels:
+            return 0.0
         severity = round(found / pixels, 2)
         return severity if severity > SLIGHT else 0.0
 

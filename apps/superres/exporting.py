@@ -8,6 +8,8 @@ import tensorflow as tf
 from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, SPECK, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.networks.upscaler import enlarge
+from vaekit.runtime import LEAST
 from vaekit.weights import HalfWeights
 
 LARGEST = 1024
@@ -16,7 +18,7 @@ LARGEST = 1024
 
 def exportable(model: SuperResolver, card: dict) -> Exportable:
     """Signatures `tensor`, `tensor_x3` ... (the bare network), `severity` and `serving_default` (files in, PNG out)."""
-    weights = HalfWeights([model.upscaler, model.generator, model.estimator])
+    weights = HalfWeights([model.upscaler, model.restorer, model.generator, model.estimator])
     image = tf.TensorSpec((None, None, None, 3), tf.float32)
     inputs = {
         "image": image,
@@ -26,15 +28,20 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     }
 
     # Traced once, for the graphs of all scales to share.
-    @tf.function(input_signature=[[image, inputs["clean"]]], autograph=False)
-    def residuals(given):
+    @tf.function(input_signature=[image], autograph=False)
+    def exact(image):
         with weights.worn():
-            return model.upscaler(given, training=False)
+            return model.upscaler(image, training=False)
+
+    @tf.function(input_signature=[image, inputs["clean"]], autograph=False)
+    def restored(image, clean):
+        with weights.worn():
+            return model.restorer([image, clean], training=False)
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def added(given):
+    def added(condition, z):
         with weights.worn():
-            return model.generator(given, training=False)
+            return model.generator([condition, z], training=False)
 
     @tf.function(input_signature=[image], autograph=False)
     def severity(image):
@@ -44,13 +51,16 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     def tensor(factor):
         @tf.function(input_signature=[*inputs.values()], autograph=False)
         def answer(image, detail, clean, z):
-            base = model.faithful(image, factor, clean, residuals)
-            # Where nobody asks for detail the generator, half of the work, has the least there is to do.
-            size = tf.shape(base)[1:3]
-            seen = tf.where(tf.reduce_any(detail > 0.0), size, [STRIDE, STRIDE])
-            found = added([model.condition(base[:, : seen[0], : seen[1]], factor), z])
-            found = tf.pad(found, [[0, 0], [0, size[0] - seen[0]], [0, size[1] - seen[1]], [0, 0]])
-            return tf.clip_by_value(base + detail[:, None, None, None] * found, 0.0, 1.0)
+            dirty = clean > 0.0
+            residual = _where(tf.reduce_any(dirty), lambda part: restored(part, clean)[f"x{factor}"], image, factor)
+            if factor > 1:
+                other = _where(~tf.reduce_all(dirty), lambda part: exact(part)[f"x{factor}"], image, factor)
+            else:
+                other = tf.zeros_like(image)
+            residual = tf.where(dirty[:, None, None, None], residual, other)
+            base = tf.clip_by_value(enlarge(image, factor) + residual, 0.0, 1.0)
+            more = _where(tf.reduce_any(detail > 0.0), lambda part: added(model.condition(part, factor), z), base, 1)
+            return tf.clip_by_value(base + detail[:, None, None, None] * more, 0.0, 1.0)
 
         return answer
 
@@ -65,8 +75,11 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
             image = image[None]
         noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([seed, 0]))
         z = tf.where(seed == 0, tf.zeros_like(noise), noise)
-        found = tf.round(100.0 * severity(image)[0]) / 100.0  # as the editor estimates it
-        clean = tf.where(found > SLIGHT, found, 0.0)
+        # As the editor estimates it.
+        lacking = tf.maximum(LEAST - size, 0)
+        found = severity(tf.pad(image, [[0, 0], [0, lacking[0]], [0, lacking[1]], [0, 0]]))[0]
+        found = tf.round(100.0 * found) / 100.0
+        clean = tf.where((found > SLIGHT) & (tf.reduce_max(lacking) == 0), found, 0.0)
         extra = (-size) % STRIDE
         padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
         branches = [functools.partial(answer, padded, detail[None], clean[None], z) for answer in by_scale.values()]
@@ -105,6 +118,19 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         },
         card={**card, "latent_dim": model.latent_dim},
     )
+
+
+def _where(wanted, network, image, factor):
+    """What a network answers to [N, H, W, C], [N, factor * H, factor * W, C], or zeros where that is not wanted.
+
+    Then the network sees a corner alone: a graph without branches, which is what ONNX is converted from, must run it.
+    """
+    size = tf.shape(image)[1:3]
+    seen = tf.where(wanted, size, [STRIDE, STRIDE])
+    answer = network(image[:, : seen[0], : seen[1]])
+    rest = factor * (size - seen)
+    answer *= tf.cast(wanted, tf.float32)
+    return tf.pad(answer, [[0, 0], [0, rest[0]], [0, rest[1]], [0, 0]])
 
 
 def _median(image):

@@ -21,15 +21,16 @@ class SuperResolver(ImageCVAEGAN):
     """CVAE-GAN whose condition is a small picture; it answers with the detail that its enlargement lacks.
 
     The learned similarity Dis_l takes the place of VGG in SRGAN's content loss (Ledig et al. 2017). The least
-    erroneous enlargement is a trained network's that does not move, so that `detail` can scale what is added; it
-    cleans as well (vaekit.models.upscaler). A batch holds "image" [N, H, W, C] and, for every scale s, "small_s"
+    erroneous enlargement is a trained network's that does not move, so that `detail` can scale what is added: the
+    upscaler's for clean pictures, the restorer's for others, of which an estimator tells how degraded they are
+    (vaekit.models.upscaler and restorer). A batch holds "image" [N, H, W, C] and, for every scale s, "small_s"
     [N, H / s, W / s, C], all in 0..1, and "severity_s" [N], how degraded it is, without which it is taken for clean.
     Each example is enlarged by one of the scales in turn, so N is a multiple of their number.
 
     Args:
         scales: what it enlarges by.
-        width: channels of the faithful network's body.
-        depth: residual blocks of the faithful network's body.
+        width: channels of the faithful networks' bodies.
+        depth: residual blocks of the faithful networks' bodies.
         **kwargs: as ImageCVAEGAN.
     """
 
@@ -37,10 +38,11 @@ class SuperResolver(ImageCVAEGAN):
         told = {"condition_channels": 2 * channels + 1, "attention": False, "stride": 4, "activation": "relu"}
         super().__init__(channels=channels, **{**told, **kwargs})
         self.scales, self.width, self.depth = tuple(scales), width, depth
-        self.upscaler = residual_upscaler(channels, self.scales, width, depth, restores=True)
+        self.upscaler = residual_upscaler(channels, tuple(s for s in self.scales if s > 1), width, depth)
+        self.restorer = residual_upscaler(channels, self.scales, width, depth, restores=True)
         self.estimator = severity_estimator(channels)
-        self.freeze("upscaler", [self.upscaler])
-        self.freeze("estimator", [self.estimator])
+        for name in ("upscaler", "restorer", "estimator"):
+            self.freeze(name, [getattr(self, name)])
 
     def given(self, batch):
         """The faithful enlargement and its scale; the enlargement; that detail is missing everywhere."""
@@ -54,12 +56,11 @@ class SuperResolver(ImageCVAEGAN):
         base = _in_turn(bases)
         return _in_turn(conditions), base, ops.ones_like(base[..., :1])
 
-    def faithful(self, small, scale, clean, upscaler=None):
-        """The enlargement [N, s * h, s * w, C] of least error, in 0..1, cleaned by `clean` [N] in 0..1.
-
-        `upscaler` stands in for the model's own where its graph is to be shared.
-        """
-        return ops.clip(upscaled(upscaler or self.upscaler, small, scale, clean), 0.0, 1.0)
+    def faithful(self, small, scale, clean):
+        """The enlargement [N, s * h, s * w, C] of least error, in 0..1, cleaned by `clean` [N] in 0..1."""
+        restored = upscaled(self.restorer, small, scale, clean)
+        exact = upscaled(self.upscaler, small, scale) if scale > 1 else small
+        return ops.clip(ops.where(clean[:, None, None, None] > 0, restored, exact), 0.0, 1.0)
 
     def condition(self, base, scale):
         """What the generator is told: the faithful enlargement, its fine detail, and how far it was enlarged."""

@@ -4,55 +4,40 @@ import keras
 from keras import ops
 
 from vaekit.game import AdversarialModel
-from vaekit.networks.upscaler import residual_upscaler, severity_estimator, upscaled
+from vaekit.networks.upscaler import residual_upscaler, upscaled
 
 
 @keras.saving.register_keras_serializable("vaekit")
 class Upscaler(AdversarialModel):
-    """Player upscaler, which answers with a residual on bicubic enlargement, and player estimator.
+    """One player, the upscaler, which answers with a residual on bicubic enlargement.
 
-    The upscaler is told how much of noise, blur and compression it shall remove, `clean` [N] in 0..1. The estimator
-    learns to tell that from the small picture. A batch holds, for every scale s, "small_s" [N, h, w, C] and "large_s"
-    [N, s * h, s * w, C], both in 0..1, and "severity_s" [N] in 0..1, how degraded the small picture is; without the
-    latter all are taken for clean.
+    A batch holds, for every scale s, "small_s" [N, h, w, C] and "large_s" [N, s * h, s * w, C], both in 0..1.
 
     Args:
         channels: channels of the pictures.
-        scales: what it enlarges by; 1 cleans without enlarging.
-        width: channels of the upscaler's body.
+        scales: what it enlarges by.
+        width: channels of its body.
         depth: residual blocks of its body.
-        jitter: standard deviation of the difference between the severity and what the upscaler is told in training,
-            so that it can be told somewhat more or less than there is.
     """
 
-    averaged = ("upscaler", "estimator")
+    averaged = ("upscaler",)
 
-    def __init__(self, channels=3, scales=(1, 2, 3, 4), width=48, depth=12, jitter=0.08, **kwargs):
+    def __init__(self, channels=3, scales=(2, 3, 4), width=48, depth=12, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.scales, self.width, self.depth = channels, tuple(scales), width, depth
-        self.jitter = jitter
-        self.upscaler = residual_upscaler(channels, self.scales, width, depth, restores=True)
-        self.estimator = severity_estimator(channels)
+        self.upscaler = residual_upscaler(channels, self.scales, width, depth)
         self.terms = tuple(f"l1_x{s}" for s in self.scales)
-        self.set_players({"upscaler": [self.upscaler], "estimator": [self.estimator]})
+        self.set_players({"upscaler": [self.upscaler]})
 
     def objective(self, batch, training=True):
-        """The mean of all scales' L1; the mean squared error of the severities."""
-        errors, misses = [], []
-        for s in self.scales:
-            small = batch[f"small_{s}"]
-            severity = batch.get(f"severity_{s}", ops.zeros_like(small[:, 0, 0, 0]))
-            told = ops.clip(severity + self.jitter * self.random_normal(ops.shape(severity)), 0.05, 1.0)
-            told = ops.where(severity > 0, told, 0.0)
-            errors.append(ops.mean(ops.abs(self.answer(small, s, told) - batch[f"large_{s}"])))
-            misses.append(ops.mean(ops.square(self.estimator(small, training=training) - severity)))
-        losses = {"upscaler": sum(errors) / len(errors), "estimator": sum(misses) / len(misses)}
-        return losses, dict(zip(self.terms, errors, strict=True))
+        """The mean of all scales' L1."""
+        errors = [ops.mean(ops.abs(self.answer(batch[f"small_{s}"], s) - batch[f"large_{s}"])) for s in self.scales]
+        return {"upscaler": sum(errors) / len(errors)}, dict(zip(self.terms, errors, strict=True))
 
-    def answer(self, small, scale, clean):
-        """The picture [N, h, w, C] in 0..1 enlarged by `scale` and cleaned by `clean` [N], not clipped."""
-        return upscaled(self.upscaler, small, scale, clean)
+    def answer(self, small, scale):
+        """The picture [N, h, w, C] in 0..1 enlarged by `scale`, not clipped."""
+        return upscaled(self.upscaler, small, scale)
 
     def default_optimizers(self):
-        """Adam 1e-3 for both."""
-        return {player: keras.optimizers.Adam(1e-3) for player in self.players}
+        """Adam 1e-3."""
+        return {"upscaler": keras.optimizers.Adam(1e-3)}

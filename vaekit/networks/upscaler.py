@@ -56,30 +56,60 @@ def _restoring_block(x, strength):
     return layers.Add()([x, y])
 
 
-def severity_estimator(channels: int, widths: tuple[int, ...] = (16, 32, 48, 48)) -> keras.Model:
+def severity_estimator(channels: int, width: int = 24) -> keras.Model:
     """Map pictures [N, h, w, channels] in 0..1 to how much each has lost [N], in 0..1: see vaekit.data.degrade.
 
-    It sees the magnitudes of second differences, on a log scale: noise and blocks of some 255ths are as plain in them
-    as edges. The first layer has strides of 2 and 5 pixels, the next two strides of 2: 8 pixels together, a block of
-    JPEG. The last features are averaged over the picture.
+    What is learned is a perceptron of one hidden layer on `traces`.
     """
     small = layers.Input((None, None, channels), name="small", dtype="float32")
-    x = ops.concatenate([2.0 * small - 1.0, *(_second_differences(small, axis) for axis in (1, 2))], axis=-1)
-    for place, width in enumerate(widths):
-        x = layers.Conv2D(width, 3 if place else 5, strides=2 if place < 3 else 1, padding="same", activation="relu")(x)
-    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(width, activation="relu", dtype="float32")(traces(small))
     severity = layers.Dense(1, activation="sigmoid", dtype="float32")(x)[:, 0]
     return keras.Model(small, severity, name="severity_estimator")
 
 
-def _second_differences(image, axis):
-    """log(1 + |a - 2 b + c|) of the 255ths of neighbours along an axis, mirrored beyond the border; [N, H, W, C]."""
-    pads = [[0, 0]] * 4
-    pads[axis] = [1, 1]
-    padded = ops.pad(255.0 * image, pads, mode="symmetric")
-    before, after = [slice(None)] * 4, [slice(None)] * 4
-    before[axis], after[axis] = slice(None, -2), slice(2, None)
-    return ops.log1p(ops.abs(padded[tuple(before)] + padded[tuple(after)] - 510.0 * image))
+def traces(image):
+    """What noise, blur and compression leave in pictures [N, h, w, C] of at least 11 x 11 pixels: [N, F], about 0..1.
+
+    Of the means of |second differences| over 5 x 5 pixels, of brightness and of colour, and of single |differences|,
+    the shares that are small, exp(-value / limit) for several limits: noise leaves no quiet places, and compression
+    many. How blurred: the logarithm of second differences over first. How blocky, along both axes: by how much the
+    most abrupt of every 8 columns stands out from the others, and from its neighbours.
+    """
+    pixels = 255.0 * ops.cast(image, "float32")
+    light = ops.mean(pixels, axis=-1, keepdims=True)
+    first = ops.abs(light[:, :, 1:] - light[:, :, :-1])
+    steps = ops.abs(_crossed(light))
+    found = [_shares(first, (0.5, 2.0, 8.0, 32.0))]
+    for rough in (steps, ops.mean(ops.abs(_crossed(pixels - light)), axis=-1, keepdims=True)):
+        found.append(_shares(ops.average_pool(rough, 5, strides=1), (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)))
+    sharpness = ops.log((_mean(steps) + 0.1) / (_mean(first) + 0.1))
+    blocks = [value for axis in (1, 2) for value in _blockiness(light, axis)]
+    return ops.concatenate([*found, ops.stack([sharpness, *blocks], axis=-1)], axis=-1)
+
+
+def _crossed(image):
+    """The second difference across both axes, a - b - c + d of 2 x 2 pixels: edges along an axis leave no trace."""
+    return image[:, 1:, 1:] - image[:, 1:, :-1] - image[:, :-1, 1:] + image[:, :-1, :-1]
+
+
+def _shares(values, limits):
+    return ops.stack([_mean(ops.exp(-values / limit)) for limit in limits], axis=-1)
+
+
+def _mean(values):
+    return ops.mean(values, axis=(1, 2, 3))
+
+
+def _blockiness(light, axis):
+    image = light[..., 0] if axis == 2 else ops.transpose(light[..., 0], (0, 2, 1))
+    change = ops.abs(image[:, :, 1:] - image[:, :, :-1])
+    abrupt = change[:, :, 1:-1] - 0.5 * (change[:, :, :-2] + change[:, :, 2:])
+    shape = ops.shape(abrupt)
+    whole = shape[2] // 8 * 8
+    by_phase = ops.mean(ops.reshape(abrupt[:, :, :whole], (shape[0], -1, 8)), axis=1)
+    usual = ops.mean(change, axis=(1, 2)) + 0.5
+    most = ops.max(by_phase, axis=-1)
+    return (most - ops.mean(by_phase, axis=-1)) / usual, most / usual
 
 
 def upscaled(network: keras.Model, small, scale: int, clean=None):
