@@ -59,16 +59,29 @@ def _restoring_block(x, strength):
 def severity_estimator(channels: int, width: int = 24) -> keras.Model:
     """Map pictures [N, h, w, channels] in 0..1 to how much each has lost [N], in 0..1: see vaekit.data.degrade.
 
-    What is learned is a perceptron of one hidden layer on `traces`.
+    What is learned is a perceptron of one hidden layer on Traces.
     """
     small = layers.Input((None, None, channels), name="small", dtype="float32")
-    x = layers.Dense(width, activation="relu", dtype="float32")(traces(small))
+    x = layers.Dense(width, activation="relu", dtype="float32")(Traces(dtype="float32")(small))
     severity = layers.Dense(1, activation="sigmoid", dtype="float32")(x)[:, 0]
     return keras.Model(small, severity, name="severity_estimator")
 
 
+@keras.saving.register_keras_serializable("vaekit")
+class Traces(layers.Layer):
+    """`traces` as a layer: the sides of its pictures may be unknown until run time."""
+
+    def call(self, image):
+        """[N, h, w, C] -> [N, 23]."""
+        return traces(image)
+
+    def compute_output_shape(self, shape):
+        """Of any picture."""
+        return (shape[0], 23)
+
+
 def traces(image):
-    """What noise, blur and compression leave in pictures [N, h, w, C] of at least 11 x 11 pixels: [N, F], about 0..1.
+    """What noise, blur and compression leave in pictures [N, h, w, C] of at least 11 x 11 pixels: [N, 23], about 0..1.
 
     Of the means of |second differences| over 5 x 5 pixels, of brightness and of colour, and of single |differences|,
     the shares that are small, exp(-value / limit) for several limits: noise leaves no quiet places, and compression
