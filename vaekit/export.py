@@ -140,7 +140,27 @@ def to_onnx(model: Exportable) -> bytes:
 
     function = tf.function(call, input_signature=specs, autograph=False)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
-    return model.weights.pack(proto).SerializeToString()
+    return _short_names(model.weights.pack(proto)).SerializeToString()
+
+
+def _short_names(proto):
+    """Number the values within a graph: TensorFlow's names are an eighth of the file. Inputs and outputs keep them."""
+    kept = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
+        return proto  # a branch or a loop refers to values by name
+    numbers: dict[str, str] = {}
+
+    def short(name):
+        return name if not name or name in kept else numbers.setdefault(name, f"v{len(numbers)}")
+
+    for node in proto.graph.node:
+        node.name = ""
+        node.input[:] = [short(name) for name in node.input]
+        node.output[:] = [short(name) for name in node.output]
+    for weight in proto.graph.initializer:
+        weight.name = short(weight.name)
+    del proto.graph.value_info[:]
+    return proto
 
 
 def decode_image(data, channels: int, largest: int):
