@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import vaekit
+from vaekit import images
 from vaekit.grey import is_grey, keep_grey
 
 
@@ -32,9 +34,20 @@ def test_colours_become_their_luma_and_alpha_stays():
     np.testing.assert_array_equal(edited[:, 0], np.tile([luma, luma, luma, 7], (70, 1)))
 
 
+def test_a_lossy_webp_is_grey_to_a_255th_and_keeps_what_was_not_edited(tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "grey.webp", quality=80)
+    image = images.read(tmp_path / "grey.webp").pixels
+    assert np.ptp(image.astype(int), axis=2).max() == 1  # or there is nothing to test
+    edited = image.copy()
+    edited[30:40, 20:50] = (10, 200, 90)
+    kept = keep_grey(edited.copy(), image)
+    np.testing.assert_array_equal(kept[40:], image[40:])
+    assert np.ptp(kept[30:40, 20:50], axis=2).max() == 0
+
+
 def test_one_coloured_pixel_of_one_picture_lets_all_colours_be():
     colour = photo()
-    colour[-1, -1, 2] ^= 1
+    colour[-1, -1, 2] ^= 2
     assert not is_grey(colour)
     edited = np.full((3, 3, 3), (1, 2, 3), np.uint8)
     keep_grey(edited, photo(), colour)
@@ -65,6 +78,6 @@ def test_every_editor_keeps_a_grey_photo_grey(bundles, dtype, alpha):
     image = photo(dtype=dtype, alpha=alpha)
     grey = edits(bundles, image)
     assert {name: is_grey(edited) for name, edited in grey.items()} == dict.fromkeys(grey, True)
-    image[0, 0, 0] ^= 1
+    image[0, 0, 0] ^= np.iinfo(dtype).max // 255 * 4
     coloured = edits(bundles, image)
     assert not any(is_grey(edited) for edited in coloured.values())
