@@ -267,15 +267,18 @@ def case(made: dict[str, bytes], seed: int) -> Case:
 # === Reading it ===
 
 
-def reference(data: bytes) -> np.ndarray | None:
-    """The picture as an independent decoder has it, not turned, [H, W, 3 or 4] uint8; None where that reads none."""
+def reference(data: bytes, several: bool = False) -> np.ndarray | None:
+    """The picture as an independent decoder has it, not turned, [H, W, 3 or 4] uint8; None where that reads none.
+
+    Of `several` pictures in a TIFF Pillow would take the first, not the largest.
+    """
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
                 other = _tiff_reference(data)
-                if other is not None:
+                if other is not None or several:
                     return other
             with Image.open(io.BytesIO(data)) as image:
                 if image.width * image.height > 4_000_000:
@@ -348,7 +351,7 @@ def compared(item: Case, picture: images.Picture, whole: np.ndarray) -> str:
     sides = zip(sorted(picture.pixels.shape[:2]), sorted(whole.shape[:2]), strict=True)
     if item.source.startswith(_SIZES_KNOWN) and any(abs(side - true) >= BLOCK for side, true in sides):
         return f"wrong: size {picture.pixels.shape}"
-    other = reference(item.data)
+    other = reference(item.data, "preview" in item.source)
     if other is None:
         return "unsure"
     # Damaged EXIF may say any orientation, and decoders differ in how much of it they take.

@@ -200,6 +200,10 @@ def _parts(tags: TagFile, page: _Page) -> _Parts:
 
 def _check_parts(tags: TagFile, page: _Page, parts: _Parts) -> None:
     """Each part must lie inside of the file, and have no fewer bytes than its pixels can do with."""
+    # A part that is empty in all may stand in the file once, so the same place twice is right.
+    places = sorted(set(parts.places))
+    if any(at + length > after for (at, length), (after, _) in itertools.pairwise(places)) or places[0][0] < 8:
+        raise damaged("its parts overlap")
     size = -(-parts.width * (page.samples // parts.planes) * page.bits // 8) * parts.height
     last, in_plane = page.height % parts.height or parts.height, len(parts.places) // parts.planes
     for number, (at, length) in enumerate(parts.places):
