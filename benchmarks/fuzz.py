@@ -11,9 +11,9 @@ again), reads each in a process of its own pool and writes what was read. Counts
 - hangs: more than 10 s of a core for one file, or 120 s in all;
 - memory: the largest resident size of a process, in MB;
 - wrong: a picture that is not what the file says, though it was read without an error. A file whose format has
-  checksums over the pixels (PNG), and any that was cut short, must give the undamaged picture or none; any other
-  must have the undamaged one's size (but GIF, and within a block) and agree with an independent decoder (Pillow or
-  tifffile) where that reads the file;
+  checksums over the pixels (PNG), and any that was cut short, must give the undamaged picture or none. Any other must
+  agree with an independent decoder (Pillow or tifffile) where that reads the file, and have the undamaged one's size,
+  except within a block, and in GIF and WebP, which do not tell how many pixels they hold;
 - unwritten: a picture that was read and could not be written, or came back otherwise.
 
 Prints each file that did so, with the seed that makes it again, and exits with 1 if there is any.
@@ -222,7 +222,7 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
 )  # fmt: skip
 
 
-_SIZES_KNOWN = ("png", "jpeg", "bmp", "tiff", "webp")
+_SIZES_KNOWN = ("png", "jpeg", "bmp", "tiff")
 """Formats that tell a lie about the size by the number of pixels that they hold, if no other."""
 
 

@@ -6,10 +6,12 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent import futures
 
 import cv2
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
@@ -305,6 +307,26 @@ def test_cmyk_is_converted_and_said(format_):
     assert picture.notes == ("CMYK converted to RGB",)
     assert picture.icc is None
     np.testing.assert_allclose(picture.pixels.astype(int), RGB, atol=24 if format_ == "JPEG" else 1)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
+def test_cmyk_is_converted_by_its_profile(format_):
+    profile = pyvips.Operation.call("profile_load", "cmyk")
+    inks = Image.fromarray(np.dstack([RGB, 255 - RGB[..., :1] // 2]), "CMYK")
+    picture = images.decode(saved(inks, format_, icc_profile=profile, **{"quality": 100} if format_ == "JPEG" else {}))
+    expected = ImageCms.profileToProfile(
+        inks,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        "RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert np.abs(picture.pixels.astype(int) - np.asarray(expected)).mean() < 1.5
+    plain = np.asarray(inks.convert("RGB")).astype(int)
+    assert np.abs(picture.pixels - plain).mean() > 10
+    assert picture.icc is None
+    assert images.decode(saved(inks, format_, icc_profile=profile[:200])).pixels.shape == RGB.shape
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "GIF"])
@@ -1199,6 +1221,21 @@ def test_size_that_the_bytes_cannot_hold(kind, monkeypatch):
     monkeypatch.setattr(native, "decode", None)
     with pytest.raises(ImageError, match="truncated or damaged"):
         images.decode(bytes(data))
+
+
+def test_threads_do_not_share_errors():
+    whole = FILES["jpg"]()
+    kinds = [whole, whole[: len(whole) // 2], FILES["progressive"](), FILES["png16"](), FILES["tif"]()[:-9]]
+
+    def one(number):
+        try:
+            return images.decode(kinds[number % len(kinds)]).pixels.shape
+        except ImageError as error:
+            return str(error)
+
+    alone = [one(number) for number in range(len(kinds))]
+    with futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(200))) == alone * 40
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
