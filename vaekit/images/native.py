@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,17 @@ def decode(loader: str, data: bytes, size: tuple[int, int], bands: tuple[int, ..
     return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
 
 
-def is_whole_jpeg(data: bytes) -> bool:
-    """Whether all rows of a JPEG can be decoded; the pixels are not kept."""
+def is_whole(loader: str, data: bytes, **options: Any) -> bool:
+    """Whether all rows of a file can be decoded; `options` are the loader's. The pixels are not kept."""
     try:
-        _pixels("jpeg", data, None, (1, 3, 4), {"uchar"}, shrink=8)
+        _pixels(loader, data, None, range(100), set(_DTYPES), **options)
     except ImageError:
         return False
     return True
 
 
 def _pixels(
-    loader: str, data: bytes, size: tuple[int, int] | None, bands: tuple[int, ...], dtypes: set[str], **options: Any
+    loader: str, data: bytes, size: tuple[int, int] | None, bands: Collection[int], dtypes: set[str], **options: Any
 ) -> tuple[Any, Any]:
     import pyvips
 
