@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaekit import batch, images, workers
+from vaekit import batch, images, inputs, workers
 from vaekit.errors import UserError
 from vaekit.inputs import Input, expand, find_inputs, find_partner
 from vaekit.outputs import Outputs, check_file, names_device
@@ -468,6 +468,13 @@ def test_pictures_come_from_pipes_and_go_into_them(here, bundles):
     done = command("superres", "-", "-s", "2", input=PICTURE, **options)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"name an output" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="POSIX")
+def test_a_pipe_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(inputs, "MOST_PIPED", 3_000_000)
+    with pytest.raises(UserError, match=r"/dev/fd/.*: more than 3000000 bytes"), open("/dev/zero", "rb") as zeros:
+        found(f"/dev/fd/{zeros.fileno()}")
 
 
 @pytest.mark.parametrize("arguments", [[""], ["a.png", "-o", ""], ["a.png", "--output="], ["a.png", "--bundle", ""]])

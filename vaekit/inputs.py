@@ -16,12 +16,15 @@ from pathlib import Path
 from vaekit import console
 from vaekit.errors import UserError
 from vaekit.images import SUFFIXES, ImageError
+from vaekit.images.reading import reason
 
 PIPE = "-"
 """Standard input, or standard output."""
 MASK = re.compile(r"(.+)_mask\d*")
 """What the mask of a photo is called that lies beside it."""
 _PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+MOST_PIPED = 2_000_000_000
+"""Bytes of a picture from a pipe, which are kept in a temporary file."""
 NOT_LOOKED_INTO = frozenset({"@eaDir", "__MACOSX"})
 """Folders of thumbnails and resource forks, which do not begin with a dot as others do."""
 
@@ -38,12 +41,6 @@ class Input:
 
     def __str__(self) -> str:
         return self.name or str(self.path)
-
-
-def reason(error: Exception) -> str:
-    """Why the system refused something, in lower case."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0].lower()
 
 
 def look(path: str | os.PathLike[str]) -> os.stat_result | None:
@@ -263,7 +260,10 @@ def _from_pipe(name: str) -> Input:
         if name == PIPE and (sys.stdin is None or sys.stdin.isatty()):
             raise UserError("-: standard input is a terminal; a picture is expected from a pipe")
         with path.open("wb") as file, sys.stdin.buffer if name == PIPE else open(name, "rb") as pipe:
-            shutil.copyfileobj(pipe, file)
+            for chunk in iter(lambda: pipe.read(1 << 20), b""):
+                file.write(chunk)
+                if file.tell() > MOST_PIPED:
+                    raise UserError(f"{name}: more than {MOST_PIPED} bytes, and no end")
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {reason(error)}") from None
     return Input(path, Path(path.name), name)

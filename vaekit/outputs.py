@@ -15,7 +15,8 @@ import numpy as np
 from vaekit import console, images
 from vaekit.errors import UserError
 from vaekit.images import SUFFIXES, ImageError
-from vaekit.inputs import MASK, PIPE, Input, below, first_of, look, reason
+from vaekit.images.reading import reason
+from vaekit.inputs import MASK, PIPE, Input, below, first_of, look
 
 ONE_PIXEL = (1, 1, 3)
 """Every format holds so much: whether a suffix can be written at all is asked with it."""
