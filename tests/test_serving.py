@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import gzip
+import hashlib
 import http.client
 import json
 import os
@@ -565,6 +566,15 @@ def test_every_answer_has_its_security_headers():
             assert "unsafe" not in policy
 
 
+def test_the_page_may_run_its_own_script_and_no_other():
+    with Hosted(Limits()) as hosted:
+        _, page, headers = raw(hosted.address, "/")
+    for tag in ("script", "style"):
+        (own,) = page.split(f"<{tag}>")[1:]
+        digest = base64.b64encode(hashlib.sha256(own.split(f"</{tag}>")[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in headers["Content-Security-Policy"]
+
+
 def test_versions_have_labels_and_the_paths_of_tensorflow_serving_are_taken():
     with Hosted(Limits()) as hosted:
         hosted.model.go.set()
@@ -782,9 +792,15 @@ def started(bundles, *arguments):
 
 
 def begin(pool, address, count=1, side=900):
-    """Requests of several seconds, under way."""
+    """Requests of several seconds, the first of them under way."""
     begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(side, side, 4)]}) for _ in range(count)]
-    until(lambda: f"vaekit_running_requests {count:.1f}" in metrics(address))
+
+    def are_there():
+        assert not begun[0].done()
+        text = metrics(address)
+        return f"vaekit_pending_requests {count:.1f}" in text and "vaekit_running_requests 1.0" in text
+
+    until(are_there)
     return begun
 
 
