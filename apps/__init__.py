@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from vaekit.models import FAMILY
+from vaekit.family import FAMILY
 
 NAMES = ("inpaint", "superres", "edit", "frontalize")
 """Apps that edit images: verbs of the command line."""

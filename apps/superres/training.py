@@ -38,6 +38,7 @@ class SuperResolver(ImageCVAEGAN):
         told = {"condition_channels": 2 * channels + 1, "attention": False, "stride": 4, "activation": "relu"}
         super().__init__(channels=channels, **{**told, **kwargs})
         self.scales, self.width, self.depth = tuple(scales), width, depth
+        self.multiple = len(self.scales)
         self.upscaler = residual_upscaler(channels, tuple(s for s in self.scales if s > 1), width, depth)
         self.restorer = residual_upscaler(channels, self.scales, width, depth, restores=True)
         self.estimator = severity_estimator(channels)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vaekit.networks.blocks import residual_block
+from vaekit.networks.blocks import Conv2DTranspose, residual_block
 from vaekit.resample import cubic
 
 
@@ -37,7 +37,7 @@ def residual_upscaler(
         x = residual_block(x, activation="relu") if strength is None else _restoring_block(x, strength)
     x = layers.Add()([first, layers.Conv2D(width, 3, padding="same")(x)])
     residuals = {
-        f"x{s}": layers.Conv2DTranspose(
+        f"x{s}": Conv2DTranspose(
             channels, 3 * s, strides=s, padding="same", kernel_initializer="zeros", dtype="float32", name=f"x{s}"
         )(x)
         for s in scales
