@@ -109,7 +109,8 @@ class Editor:
         images.check(image)
         most = np.float32(np.iinfo(image.dtype).max)
         found, pixels = 0.0, 0
-        for tile in tiles(*image.shape[:2], side=SEEN):
+        height, width = image.shape[:2]
+        for tile in tiles(height, width, side=SEEN):
             part = image[tile.own][..., :3]
             if min(part.shape[:2]) < LEAST:
                 continue
