@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from vaekit.networks.blocks import Conv2DTranspose, BilinearUpsampling, residual_block
+from vaekit.networks.blocks import BilinearUpsampling, Conv2DTranspose, residual_block
 from vaekit.networks.upscaler import fine_detail
 
 
