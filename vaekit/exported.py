@@ -42,12 +42,7 @@ def save_onnx(signatures: Signatures, path) -> None:
     def write(folder: Path) -> None:
         for name, signature in signatures.items():
             specs = _specs(signature)
-            function = tf.function(
-                lambda *tensors, signature=signature: {signature.output: _answer(signature, tensors)},
-                input_signature=specs,
-                autograph=False,
-            )
-            proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
+            proto, _ = tf2onnx.convert.from_function(_positional(signature), input_signature=specs, opset=18)
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
 
     _replace(path, write)
@@ -91,6 +86,13 @@ def _concrete(name: str, signature: Signature):
 
     specs = _specs(signature)
     return tf.function(call, autograph=False).get_concrete_function(**{spec.name: spec for spec in specs})
+
+
+def _positional(signature: Signature):
+    def call(*tensors):
+        return {signature.output: _answer(signature, tensors)}
+
+    return tf.function(call, input_signature=_specs(signature), autograph=False)
 
 
 def _answer(signature: Signature, tensors):

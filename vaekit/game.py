@@ -277,7 +277,9 @@ class AdversarialModel(keras.Model):
         return PlayerOptimizers(chosen, dict.fromkeys(self.averaged, average) if average else None)
 
     def get_compile_config(self):
-        """The optimizers and switches that compile_from_config takes."""
+        """The optimizers and switches that compile_from_config takes; None before `compile`."""
+        if not self.compiled:
+            return None
         return {
             "optimizer": keras.optimizers.serialize(self.optimizer),
             "run_eagerly": self.run_eagerly,

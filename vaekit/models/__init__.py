@@ -35,8 +35,8 @@ from vaekit.models.wgan import WGAN, WGANGP
 __all__ = [
     "ACGAN", "AEGAN", "CVAEGAN", "EBGAN", "FAMILY", "GAIA", "GAN", "IPGAN", "LABELLED", "SRGAN", "VAE", "VAEGAN",
     "WAEGAN", "WAEMMD", "WGAN", "WGANGP", "AttributeCVAEGAN", "Autoencoder", "CycleGAN", "Embedder", "FaceIPGAN",
-    "ImageCVAEGAN", "InfoGAN", "Pix2Pix", "Recogniser", "Restorer", "Segmenter", "SemiSupervisedGAN", "Siamese",
-    "ThreeClassVAEGAN", "Upscaler",
+    "ImageCVAEGAN", "InfoGAN", "Pix2Pix", "Recogniser", "Restorer", "Segmenter",
+    "SemiSupervisedGAN", "Siamese", "ThreeClassVAEGAN", "Upscaler",
 ]  # fmt: skip
 
 

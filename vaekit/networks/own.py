@@ -19,14 +19,16 @@ def fitting(network, name: str, like: keras.Model) -> keras.Model:
     """
     if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
         raise ValueError(f"{name} is a functional model, or a Sequential one that begins with an Input")
-    (taken, returned), (takes, returns) = ((_taken(own), own.output_shape) for own in (network, like))
+    (taken, returned), (takes, returns) = (_shapes(own) for own in (network, like))
     if taken != takes or not _as_asked(returned, returns):
         raise ValueError(f"{name} takes {takes} and returns {returns}; this one takes {taken} and returns {returned}")
     return network
 
 
-def _taken(network: keras.Model) -> list[tuple]:
-    return [tuple(tensor.shape) for tensor in network.inputs]
+def _shapes(network: keras.Model):
+    output = network.outputs[0] if isinstance(network, keras.Sequential) else network.output
+    shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), [network.inputs, output])
+    return shapes[0], shapes[1]
 
 
 def _as_asked(returned, asked) -> bool:
