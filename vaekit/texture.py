@@ -1,9 +1,9 @@
 """Fill the holes of an image with patches of the image itself.
 
 PyPatchMatch completes the image coarse to fine (Wexler et al. 2007, "Space-time completion of video", with the search
-of Barnes et al. 2009, "PatchMatch"), on 8 bits and at a moderate size. Every patch that overlaps the hole is then traced
-to the most similar patch of the known part, and the fill is made anew of those patches, at the size and the depth of
-the image: so a large photo is searched at a small size and copied at its own.
+of Barnes et al. 2009, "PatchMatch"), on 8 bits and at a moderate size. Every patch that overlaps the hole is then
+traced to the most similar patch of the known part. Where the image is larger or deeper, the fill is made anew of those
+patches, so that a large photo is searched at a small size and copied at its own.
 """
 
 from collections.abc import Iterator
@@ -27,13 +27,10 @@ FEWEST = 64
 """Patches of known pixels that an image needs."""
 ROUNDS = 3
 """Rounds of the search for the patches that a completed image is made of."""
-STRIP = 256
-"""Rows that are made at once."""
-
+COHERENCE = 3.0
+"""How many times more the vote of a patch counts all of whose neighbours are copied from beside it."""
 STEPS = [(dy, dx) for dy in range(-RADIUS, RADIUS + 1) for dx in range(-RADIUS, RADIUS + 1)]
 """Places in a patch, from its middle."""
-SPARSE = [(dy, dx) for dy, dx in STEPS if dy % 2 == 0 and dx % 2 == 0]
-"""Those that vote where a fill is enlarged."""
 KERNEL = np.ones((PATCH, PATCH), np.uint8)
 
 
@@ -71,7 +68,7 @@ def fill(image: np.ndarray, hole: np.ndarray, usable: np.ndarray, seed: int | No
     # Sides that the factor divides, so that an offset at the small size is a whole one at the full size.
     bottom, right = (-side % factor for side in hole.shape)
     padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-    small = _shrink(padded, factor) * np.float32(255 / np.iinfo(image.dtype).max)
+    small = np.rint(_shrink(padded, factor) * np.float32(255 / np.iinfo(image.dtype).max))
     known = np.pad(usable, ((0, bottom), (0, right)))
     level = _Level(
         small,
@@ -79,8 +76,15 @@ def fill(image: np.ndarray, hole: np.ndarray, usable: np.ndarray, seed: int | No
         _shrink(255 * known.astype(np.uint8), factor) == 255,
     )
     rng = np.random.default_rng(seed or 0)
-    level.trace(level.completed(seed or 0), rng)
-    return Filled(_render(padded, box, level, factor), box, level.confidence(rng))
+    completed = level.completed(seed or 0)
+    level.trace(completed, rng)
+    if factor > 1:
+        found = _enlarge(padded, box, level, completed, factor)
+    elif image.dtype == np.uint8:
+        found = completed[box]
+    else:
+        found = _mean(padded, box, level)
+    return Filled(found, box, level.confidence(rng))
 
 
 def _box(hole: np.ndarray) -> tuple[slice, slice]:
@@ -98,7 +102,7 @@ class _Level:
     """An image at the size of the search.
 
     Args:
-        image: [H, W, 3] float32 in 0..255.
+        image: [H, W, 3] float32, whole numbers in 0..255.
         hole: [H, W] bool, what to fill.
         usable: [H, W] bool, what may be copied.
     """
@@ -126,7 +130,7 @@ class _Level:
         import patchmatch
 
         patchmatch.set_random_seed(seed)
-        shown = np.rint(self.image).astype(np.uint8)
+        shown = self.image.astype(np.uint8)
         banned = ~self.hole & ~self.usable
         options = {"global_mask": banned} if banned.any() else {}
         return patchmatch.inpaint(shown, self.hole, patch_size=RADIUS, **options).astype(np.float32)
@@ -184,10 +188,22 @@ class _Level:
         nearer = cost < self.cost[rows]
         self.nearest[rows[nearer]], self.cost[rows[nearer]] = flat[nearer], cost[nearer]
 
+    def coherence(self) -> np.ndarray:
+        """Share of the eight neighbours of every target that have its offset."""
+        offset = np.full((self.height + 2, self.width + 2), self.hole.size, np.int64)
+        y, x = self.ty + 1, self.tx + 1
+        mine = offset[y, x] = self.nearest - (self.ty * self.width + self.tx)
+        same = -np.ones(len(mine), np.float32)
+        for dy, dx in np.argwhere(np.ones((3, 3))) - 1:
+            same += offset[y + dy, x + dx] == mine
+        return same / 8
+
     def confidence(self, rng: np.random.Generator) -> float:
         """See Filled."""
         rows = self.described[rng.choice(self.sources, min(SAMPLED, len(self.sources)))]
-        return float(np.exp(-4 * self.cost.mean() / (rows.var(axis=0).sum() + 1.0)))
+        # Steps of 1 of 255 are no difference.
+        spread = rows.var(axis=0).sum() + self.image.shape[2] * PATCH**2
+        return float(np.exp(-4 * self.cost.mean() / spread))
 
 
 def _patches(image: np.ndarray, flat: np.ndarray) -> np.ndarray:
@@ -198,33 +214,54 @@ def _patches(image: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return windows[y, x].reshape(len(flat), -1)
 
 
-def _render(image: np.ndarray, box: tuple[slice, slice], level: _Level, factor: int) -> np.ndarray:
-    """The hole's bounding box at full size: the mean of what its patches have there, the nearer the more."""
-    rows, columns = box
-    parts = [slice(first, min(first + STRIP, rows.stop)) for first in range(rows.start, rows.stop, STRIP)]
-    return np.concatenate([_strip(image, (part, columns), level, factor) for part in parts])
-
-
-def _strip(image: np.ndarray, box: tuple[slice, slice], level: _Level, factor: int) -> np.ndarray:
+def _mean(image: np.ndarray, box: tuple[slice, slice], level: _Level) -> np.ndarray:
+    """The hole's bounding box: the mean of what its patches have there, the nearer the more."""
     y, x = np.mgrid[box]
     total, weights = np.zeros((*y.shape, image.shape[2]), np.float32), np.zeros((*y.shape, 1), np.float32)
-    for offset_y, offset_x, weight in _votes(level, y // factor, x // factor, STEPS if factor == 1 else SPARSE):
-        from_y = (y + offset_y * factor).clip(0, image.shape[0] - 1)
-        from_x = (x + offset_x * factor).clip(0, image.shape[1] - 1)
-        total += weight * image[from_y, from_x]
-        weights += weight
+    for offset_y, offset_x, weight in _votes(level, y, x):
+        from_y, from_x = (y + offset_y).clip(0, level.height - 1), (x + offset_x).clip(0, level.width - 1)
+        total += weight[..., None] * image[from_y, from_x]
+        weights += weight[..., None]
     return total / np.maximum(weights, 1e-12)
 
 
-def _votes(level: _Level, y: np.ndarray, x: np.ndarray, steps) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _enlarge(
+    image: np.ndarray, box: tuple[slice, slice], level: _Level, completed: np.ndarray, factor: int
+) -> np.ndarray:
+    """The hole's bounding box at full size: copied from where its nearest patches are, in the colours of the search."""
+    coarse = tuple(slice(side.start // factor, -(-side.stop // factor)) for side in box)
+    y, x = np.mgrid[coarse]
+    best, offset_y, offset_x = -np.ones(y.shape, np.float32), np.zeros(y.shape, np.int64), np.zeros(y.shape, np.int64)
+    for along_y, along_x, weight in _votes(level, y, x):
+        better = weight > best
+        for kept, new in ((best, weight), (offset_y, along_y), (offset_x, along_x)):
+            kept[better] = new[better]
+    top, left = coarse[0].start * factor, coarse[1].start * factor
+    result = np.empty((y.shape[0] * factor, y.shape[1] * factor, image.shape[2]), np.float32)
+    for row in range(len(y)):
+        strip = np.arange(factor)[:, None] + top + row * factor, np.arange(result.shape[1]) + left
+        away = [factor * np.repeat(offset[row], factor) for offset in (offset_y, offset_x)]
+        limits = image.shape[:2]
+        from_y, from_x = ((s + a).clip(0, limit - 1) for s, a, limit in zip(strip, away, limits, strict=True))
+        result[row * factor : (row + 1) * factor] = image[from_y, from_x]
+    # The seams of what was copied are gone where it has the colours of the completed small image.
+    wanted = completed[coarse] * np.float32(np.iinfo(image.dtype).max / 255)
+    result += cv2.resize(wanted - _shrink(result, factor), result.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return result[
+        box[0].start - top : box[0].stop - top,
+        box[1].start - left : box[1].stop - left,
+    ]
+
+
+def _votes(level: _Level, y: np.ndarray, x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each of the patches that cover the pixels (y, x): offset to its source along y and x, and its weight."""
     scale = 2 * max(float(np.quantile(level.cost, 0.75)), 1e-3)
-    # The last is that of no patch.
-    weight = np.append(np.maximum(np.exp(-level.cost / scale), 1e-6), 0).astype(np.float32)
+    weight = np.maximum(np.exp(-level.cost / scale), 1e-6) * (1 + COHERENCE * level.coherence())
+    weight = np.append(weight, 0).astype(np.float32)  # the last is that of no patch
     source_y, source_x = np.divmod(level.nearest, level.width)
     offset_y = np.append(source_y - level.ty, 0)
     offset_x = np.append(source_x - level.tx, 0)
     index = np.pad(level.index, RADIUS, constant_values=-1)
-    for dy, dx in steps:
+    for dy, dx in STEPS:
         at = index[y - dy + RADIUS, x - dx + RADIUS]
-        yield offset_y[at], offset_x[at], weight[at][..., None]
+        yield offset_y[at], offset_x[at], weight[at]
