@@ -28,7 +28,7 @@ REACH = 16
 BATCH = 8
 SURROUNDINGS = 3.5
 """Side of the rectangle whose patches may fill a hole, as a multiple of the hole's."""
-THIN = 8.0
+THIN = 12.0
 """Depth of a hole, in pixels, up to which the network fills it: what is known reaches all of it."""
 
 FillName = Literal["auto", "network", "texture"]
