@@ -399,7 +399,7 @@ def test_realistic_small_pictures_are_worn_but_not_shifted():
 
 
 def test_what_is_degraded_more_is_more_severe():
-    large = np.random.default_rng(0).random((48, 48, 3), np.float32)
+    large = bicubic(np.random.default_rng(0).uniform(0.2, 0.8, (6, 6, 3)), (48, 48))
     clean = shrink(large, 2, np.random.default_rng(0))
     pairs = [degrade(large, 2, np.random.default_rng(seed)) for seed in range(60)]
     severities = np.array([severity for _, severity in pairs])

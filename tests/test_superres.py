@@ -166,7 +166,7 @@ def test_detail_draws_no_specks():
     made = editor_with(speckled)
     detailed, faithful = (made(image, 2, detail=detail, clean=0).astype(int) for detail in (1, 0))
     assert faithful[10, 10, 0] - faithful[10, 13, 0] > 100
-    assert abs(detailed[10, 10, 0] - detailed[10, 13, 0] - 255 * module.SPECK) < 6
+    assert abs(detailed[10, 10, 0] - detailed[10, 13, 0] - 255 * module.SPECK) < 10  # of 36
     assert np.abs(detailed - faithful)[20:, 21:].max() < 6
 
 

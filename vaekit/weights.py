@@ -121,13 +121,22 @@ class HalfWeights:
     def _read(self, stored, index: int) -> np.ndarray:
         return stored.get_tensor(f"copies/{index}/.ATTRIBUTES/VARIABLE_VALUE")
 
-    def worn(self):
-        """A context within which the networks compute with the copies; open it inside the traced function."""
-        pairs = zip(self._originals, self._restored(), strict=True)
-        return keras.StatelessScope([(variable, tf.cast(copy, variable.dtype)) for variable, copy in pairs])
+    def worn(self, *networks: keras.Model):
+        """A context within which networks compute with the copies, by default all; open it in the traced function.
 
-    def _restored(self):
-        return self.module.copies
+        A function that runs some of the networks, and names them, has no nodes for the others' weights.
+        """
+        named = {id(variable) for network in networks or self.networks for variable in network.variables}
+        return keras.StatelessScope(
+            [
+                (variable, tf.cast(self._restored(index), variable.dtype))
+                for index, variable in enumerate(self._originals)
+                if id(variable) in named
+            ]
+        )
+
+    def _restored(self, index: int):
+        return self.module.copies[index]
 
 
 class ByteWeights(HalfWeights):
@@ -162,6 +171,5 @@ class ByteWeights(HalfWeights):
         scale = stored.get_tensor(f"scales/{index}/.ATTRIBUTES/VARIABLE_VALUE")
         return super()._read(stored, index).astype(np.float32) * scale
 
-    def _restored(self):
-        pairs = zip(self.module.copies, self.module.scales, strict=True)
-        return [tf.cast(copy, tf.float32) * scale for copy, scale in pairs]
+    def _restored(self, index: int):
+        return tf.cast(self.module.copies[index], tf.float32) * self.module.scales[index]
