@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from vaekit.resample import from_nearest
+from vaekit.runtime import check_cancelled
 
 RADIUS = 3
 PATCH = 2 * RADIUS + 1
@@ -265,6 +266,7 @@ class _Level:
         half = 0.5 * np.einsum("nd,nd->n", rows, rows)
         rows = np.ascontiguousarray(rows.T)
         for first in range(0, len(described), 512):
+            check_cancelled()
             part = slice(first, first + 512)
             self.nnf[part] = self.sources[(described[part] @ rows - half).argmax(axis=1)]
         self.cost = self.distance(described, self.nnf)
@@ -291,6 +293,7 @@ class _Level:
 
     def consider(self, described, rows, y, x):
         """Take the patches at (y, x) for the targets `rows` where they are nearer."""
+        check_cancelled()
         inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
         flat = np.where(inside, y * self.width + x, 0)
         usable = np.flatnonzero(inside & self.valid.ravel()[flat] & (flat != self.nnf[rows]))
