@@ -25,7 +25,7 @@ import pytest
 import uvicorn
 
 import vaekit as package
-from vaekit import images
+from vaekit import images, texture
 from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
 from vaekit.serving import contract, receiving
 from vaekit.serving.batching import Batching
@@ -262,6 +262,31 @@ def cancellable(joined, cancelled):
     told = cancellation.set(cancelled)
     try:
         return joined(image=np.ones((1, 3)))
+    finally:
+        cancellation.reset(told)
+
+
+def test_editors_stop_between_tiles_and_while_they_search_for_texture(bundles):
+    inpaint, superres = (package.load(str(bundles / name)) for name in ("inpaint", "superres"))
+    cancelled, calls, noise = threading.Event(), [], np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    told = cancellation.set(cancelled)
+    try:
+        network = superres.network
+
+        def counted(*arguments, **inputs):
+            calls.append(arguments)
+            cancelled.set()
+            return network(*arguments, **inputs)
+
+        superres.network = counted
+        with pytest.raises(WorkCancelledError):
+            superres(picture(0, 300, 300), 2)
+        assert len(calls) == 1
+        for fill in ("network", "texture"):
+            with pytest.raises(WorkCancelledError):
+                inpaint(picture(), hole() > 0, fill=fill)
+        with pytest.raises(WorkCancelledError):
+            texture.fill(noise, hole() > 0, hole() == 0)
     finally:
         cancellation.reset(told)
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from vaekit.resample import from_nearest
+from vaekit.runtime import check_cancelled
 
 RADIUS = 3
 PATCH = 2 * RADIUS + 1
@@ -180,6 +181,7 @@ class _Level:
 
     def consider(self, described: np.ndarray, rows: np.ndarray, y: np.ndarray, x: np.ndarray) -> None:
         """Take the patches at (y, x) for the targets `rows` where they are nearer."""
+        check_cancelled()
         inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
         flat = np.where(inside, y * self.width + x, 0)
         usable = np.flatnonzero(inside & self.valid.ravel()[flat] & (flat != self.nearest[rows]))

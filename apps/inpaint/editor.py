@@ -11,7 +11,7 @@ from vaekit import faces, images, texture
 from vaekit.bundle import find
 from vaekit.grey import keep_grey
 from vaekit.resample import from_nearest
-from vaekit.runtime import Network, RuntimeName, open_network
+from vaekit.runtime import Network, RuntimeName, check_cancelled, open_network
 
 COARSE = 64
 """Side of the coarsest pass, in pixels: what the network was trained at."""
@@ -107,6 +107,7 @@ class Editor:
         crops = [aligned(image, mask, face) for face in found]
         fills = []
         for window in windows(mask):
+            check_cancelled()
             crop = next((crop for crop in crops if crop.holds(window)), None)
             filled = None
             if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):
