@@ -210,7 +210,7 @@ class _Level:
 
 def _patches(image: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """The patches round pixels, one a row; beyond the border the image is mirrored."""
-    padded = cv2.copyMakeBorder(image, *[RADIUS] * 4, cv2.BORDER_REFLECT_101)
+    padded = cv2.copyMakeBorder(image, RADIUS, RADIUS, RADIUS, RADIUS, cv2.BORDER_REFLECT_101)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(0, 1))
     y, x = np.divmod(flat, image.shape[1])
     return windows[y, x].reshape(len(flat), -1)
