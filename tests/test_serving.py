@@ -705,10 +705,12 @@ def test_the_bare_network_is_served(server, bundles):
     network = package.load(str(bundles / "inpaint")).network
     expected = network(**{key: value.astype(np.float32) for key, value in inputs.items()})
     np.testing.assert_allclose(np.array(answer["outputs"]), expected, atol=1e-5)
+    told = ask(server, "/v1/models/superres/metadata")[1]["metadata"]["signature_def"]["signature_def"]["tensor_x2"]
     large = {
-        "signature_name": "tensor_x2",
-        "inputs": {"image": [[[[0, 0, 0]] * 1024] * 257], "detail": [0], "z": [[0] * 4]},
-    }
+        name: np.zeros([abs(int(side["size"])) for side in spec["tensor_shape"]["dim"]]).tolist()
+        for name, spec in told["inputs"].items()
+    } | {"image": [[[[0, 0, 0]] * 1024] * 257]}
+    large = {"signature_name": "tensor_x2", "inputs": large}
     status, answer = ask(server, SUPERRES, large)
     assert (status, answer["error"]) == (400, "263168 pixels are more than the limit of 262144 for tensor_x2")
 
