@@ -529,6 +529,7 @@ def test_export_on_another_backend_says_what_it_needs(tmp_path):
 # === Documentation ===
 
 
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly` option:UserWarning")
 @pytest.mark.parametrize("name", sorted(set(FAMILY.values())))
 def test_the_example_of_a_class_runs(name):
     cls = getattr(vaekit, name)

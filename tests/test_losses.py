@@ -257,3 +257,9 @@ def test_soft_dice_loss():
     # 1 - (2 * 1.5 + 1) / (2 + 1.5 + 1), and where there is nothing 1 - 1 / (.25 + 1)
     assert value(losses.soft_dice_loss(mask, probability)) == pytest.approx((1 - 4 / 4.5 + 1 - 1 / 1.25) / 2)
     assert value(losses.soft_dice_loss(mask, mask, smooth=9.0)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_one_code_makes_no_pair_and_tells_nothing_of_a_distribution():
+    code, prior = np.array([[1.0, 2.0]]), np.array([[0.0, 0.5]])
+    assert value(losses.pull_away(code)) == 0.0
+    assert value(losses.maximum_mean_discrepancy(code, prior)) == 0.0

@@ -28,8 +28,12 @@ def __getattr__(name: str):
 
         return getattr(api, name)
     if name in MODELS:
-        from vaekit import game, models
+        try:
+            from vaekit import game, models
+        except ModuleNotFoundError as error:
+            from vaekit.errors import missing_package
 
+            raise missing_package(error) or error from None
         return getattr(game if name == "AdversarialModel" else models, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
