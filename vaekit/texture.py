@@ -115,8 +115,8 @@ class _Level:
         self.sources = np.flatnonzero(self.valid)
         if len(self.sources) < FEWEST:
             raise TooLittleError(f"fewer than {FEWEST} patches of {PATCH}x{PATCH} known pixels")
-        # What is neither known nor to be filled: like its surroundings.
-        self.image = np.where((hole | usable)[..., None], image, from_nearest(image, usable))
+        # What must not be copied looks like its surroundings, so that it cannot show through.
+        self.image = np.where(usable[..., None], image, from_nearest(image, usable))
         targets = cv2.dilate(hole.astype(np.uint8), KERNEL) > 0
         self.ty, self.tx = np.nonzero(targets)
         self.index = np.full(hole.shape, -1, np.int32)
