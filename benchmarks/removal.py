@@ -150,7 +150,7 @@ def photos(arguments: argparse.Namespace) -> list[np.ndarray]:
     loaded = []
     for place, folder in enumerate(arguments.folders):
         column, _, every = (arguments.holdout if arguments.holdout and not place else "file:1").partition(":")
-        source = open_source(folder, split="validation", holdout=Holdout(column, int(every)), labels=None)
+        source = open_source(str(folder), split="validation", holdout=Holdout(column, int(every)), labels=None)
         for index in range(min(len(source), arguments.limit or len(source))):
             image = source[index]["image"]
             factor = (arguments.side or np.inf) / max(image.shape[:2])

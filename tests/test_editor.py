@@ -186,3 +186,54 @@ def test_a_hole_that_reaches_beyond_a_face_is_repaired_as_ever():
     image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     edit = editor_with(lambda image, mask, hint, z: image[:, ::-1])
     np.testing.assert_array_equal(edit(image, mask, found=[face]), edit(image, mask))
+
+
+def test_what_fills_a_hole_is_chosen_by_its_depth_and_reported():
+    image = np.random.default_rng(0).integers(0, 256, (200, 220, 3), np.uint8)
+    mask = np.zeros((200, 220), bool)
+    mask[10:14, 20:200] = True  # thin
+    mask[60:120, 80:150] = True
+    edit = editor_with(lambda image, mask, hint, z: np.full_like(image, 0.25)).func
+    result = edit.repair(image, mask)
+    fills = {fill.method: fill for fill in result.fills}
+    assert fills["network"].box == (20, 10, 180, 4)
+    assert fills["texture"].box == (80, 60, 70, 60)
+    assert all(0 <= fill.confidence <= 1 for fill in result.fills)
+    assert set(result.image[10:14, 20:200].ravel()) == {64}
+    assert result.image[60:120, 80:150].std() > 20
+    np.testing.assert_array_equal(result.image[~mask], image[~mask])
+    for method in ("network", "texture"):
+        assert {fill.method for fill in edit.repair(image, mask, fill=method).fills} == {method}
+
+
+def test_a_hole_in_a_face_is_the_network_s():
+    face = faces.Face((150 * faces.TEMPLATE_W + 50).astype(np.float32), (50, 50, 150, 150), 1.0)
+    image = np.random.default_rng(0).integers(0, 256, (250, 250, 3), np.uint8)
+    mask = np.zeros((250, 250), bool)
+    mask[100:150, 100:150] = True
+    edit = editor_with(lambda image, mask, hint, z: np.full_like(image, 0.25)).func
+    assert [fill.method for fill in edit.repair(image, mask, found=[face]).fills] == ["network"]
+    assert [fill.method for fill in edit.repair(image, mask).fills] == ["texture"]
+
+
+def test_too_little_texture_leaves_the_hole_to_the_network():
+    mask = np.zeros((40, 40), bool)
+    mask[3:37, 3:37] = True
+    edit = editor_with(lambda image, mask, hint, z: np.full_like(image, 0.25)).func
+    assert [f.method for f in edit.repair(np.zeros((40, 40, 3), np.uint8), mask, fill="texture").fills] == ["network"]
+
+
+def test_transparent_pixels_and_what_holes_hide_do_not_matter():
+    image = np.random.default_rng(0).integers(0, 256, (160, 200, 4), np.uint8)
+    image[..., 3] = 255
+    image[:, 150:, 3] = 0
+    mask = np.zeros((160, 200), bool)
+    mask[50:90, 60:110] = True
+    mask[130:150, 20:130] = True
+    other = image.copy()
+    other[:, 150:, :3] = 255
+    other[mask] = 255
+    edit = editor_with(None).func
+    first, second = (edit(pixels, mask, fill="texture") for pixels in (image, other))
+    np.testing.assert_array_equal(first[mask], second[mask])
+    assert set(first[mask][:, 3]) == {255}

@@ -40,7 +40,7 @@ def test_a_regular_pattern_goes_on_in_the_hole():
     image = np.where(hole[..., None], 0, truth).astype(np.uint8)
     repaired, confidence = filled(image, hole)
     assert np.abs(repaired - truth)[hole].mean() < 30  # 90 where it does not go on
-    assert confidence > 0.8
+    assert confidence > filled(noise(image.shape), hole)[1] + 0.2
 
 
 def test_the_fill_is_as_sharp_as_the_image():
@@ -51,14 +51,14 @@ def test_the_fill_is_as_sharp_as_the_image():
     assert 0.7 < repaired[hole].std() / image[~hole].std() < 1.3
 
 
-def test_nothing_is_copied_from_the_hole_or_what_is_not_usable():
-    image = noise((120, 160, 3), most=100)
+def test_the_hole_and_what_is_not_usable_do_not_matter():
+    image = noise((120, 160, 3))
     hole = disc((120, 160), (60, 50), 20)
     usable = ~hole
     usable[:, 100:] = False
-    image[~usable] = 255
-    repaired, _ = filled(image, hole, usable)
-    assert np.mean(repaired[hole] > 100) < 0.1  # the blend of seams changes colours a little
+    other = np.where(usable[..., None], image, 255).astype(np.uint8)
+    first, second = (filled(pixels, hole, usable)[0][hole] for pixels in (image, other))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_seed_gives_the_same_fill_again_and_another_one_another():
