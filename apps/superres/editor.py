@@ -16,8 +16,9 @@ SCALES = (1, 2, 3, 4)
 """What the networks enlarge by; 1 cleans alone."""
 LARGER = SCALES[1:]
 """What the one for clean pictures enlarges by."""
-SLIGHT = 0.25
-"""A picture that is estimated to need no more cleaning than this is left as it is: of clean ones nine in ten."""
+SLIGHT = 0.55
+"""A picture that is estimated to need no more cleaning than this is left as it is: no clean one of photos/more that was
+kept for validation is estimated to need more."""
 TILE = 256
 """Side of what a tile adds to the picture, in pixels of the small one."""
 SEEN = 1024
