@@ -3,13 +3,13 @@
 import importlib
 from pathlib import Path
 
-from vaekit.models import FAMILY
+from vaekit.family import FAMILY
 
 NAMES = ("inpaint", "superres", "edit", "frontalize")
 """Apps that edit images: verbs of the command line."""
 BUNDLED = (*NAMES, "damage")
 """Apps whose trained models are bundles."""
-TASKS = (*BUNDLED, "embed", "recognise", "upscale")
+TASKS = (*BUNDLED, "embed", "recognise", "upscale", "restore")
 """What can be trained, beside the family."""
 
 

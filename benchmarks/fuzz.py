@@ -11,8 +11,9 @@ again), reads each in a process of its own pool and writes what was read. Counts
 - hangs: more than 10 s of a core for one file, or 120 s in all;
 - memory: the largest resident size of a process, in MB;
 - wrong: a picture that is not what the file says, though it was read without an error. A file whose format has
-  checksums over the pixels (PNG), and any that was cut short, must give the undamaged picture or none; any other
-  must agree with an independent decoder (Pillow or tifffile) where that reads the file;
+  checksums over the pixels (PNG), and any that was cut short, must give the undamaged picture or none. Any other must
+  agree with an independent decoder (Pillow or tifffile) where that reads the file, and have the undamaged one's size,
+  except within a block, and in GIF and WebP, which do not tell how many pixels they hold;
 - unwritten: a picture that was read and could not be written, or came back otherwise.
 
 Prints each file that did so, with the seed that makes it again, and exits with 1 if there is any.
@@ -41,6 +42,8 @@ from PIL import Image, ImageCms, ImageFile
 from vaekit import images
 
 SECONDS, MEGABYTES = 10, 2000
+BLOCK = 16
+"""Within so many pixels two sizes may have the same blocks, padded rows or tiles."""
 ROWS, COLUMNS = np.mgrid[:61, :83]
 RGB = np.stack([COLUMNS * 3, ROWS * 4, (ROWS + COLUMNS) * 2 - ROWS % 7], -1).astype(np.uint8)
 RGB[20:40, 30:60] = np.random.default_rng(0).integers(0, 256, (20, 30, 3))
@@ -219,6 +222,10 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
 )  # fmt: skip
 
 
+_SIZES_KNOWN = ("png", "jpeg", "bmp", "tiff")
+"""Formats that tell a lie about the size by the number of pixels that they hold, if no other."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A damaged file."""
@@ -260,15 +267,18 @@ def case(made: dict[str, bytes], seed: int) -> Case:
 # === Reading it ===
 
 
-def reference(data: bytes) -> np.ndarray | None:
-    """The picture as an independent decoder has it, not turned, [H, W, 3 or 4] uint8; None where that reads none."""
+def reference(data: bytes, several: bool = False) -> np.ndarray | None:
+    """The picture as an independent decoder has it, not turned, [H, W, 3 or 4] uint8; None where that reads none.
+
+    Of `several` pictures in a TIFF Pillow would take the first, not the largest.
+    """
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
                 other = _tiff_reference(data)
-                if other is not None:
+                if other is not None or several:
                     return other
             with Image.open(io.BytesIO(data)) as image:
                 if image.width * image.height > 4_000_000:
@@ -338,7 +348,10 @@ def compared(item: Case, picture: images.Picture, whole: np.ndarray) -> str:
         return "right"
     if item.checked:
         return "wrong: damage unnoticed"
-    other = reference(item.data)
+    sides = zip(sorted(picture.pixels.shape[:2]), sorted(whole.shape[:2]), strict=True)
+    if item.source.startswith(_SIZES_KNOWN) and any(abs(side - true) >= BLOCK for side, true in sides):
+        return f"wrong: size {picture.pixels.shape}"
+    other = reference(item.data, "preview" in item.source)
     if other is None:
         return "unsure"
     # Damaged EXIF may say any orientation, and decoders differ in how much of it they take.

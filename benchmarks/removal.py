@@ -26,13 +26,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from common import fit
 from rich.progress import track
 
 from vaekit import images
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.data import Holdout, open_source
-from vaekit.metrics import frechet_distance, psnr
 
 AREA = (0.04, 0.10)
 """Share of a photo that a compact hole covers."""
@@ -148,6 +145,8 @@ def repair(task: tuple[np.ndarray, np.ndarray, str]) -> tuple[np.ndarray, float]
 
 def photos(arguments: argparse.Namespace) -> list[np.ndarray]:
     """The photos of all folders, the data set's validation part of the first with --holdout."""
+    from vaekit.data import Holdout, open_source  # imports TensorFlow, which --speed must not hold in memory
+
     loaded = []
     for place, folder in enumerate(arguments.folders):
         column, _, every = (arguments.holdout if arguments.holdout and not place else "file:1").partition(":")
@@ -163,6 +162,8 @@ def photos(arguments: argparse.Namespace) -> list[np.ndarray]:
 
 def measure(cases: list[tuple], names: list[str], jobs: int, thin: bool) -> dict[str, list[np.ndarray]]:
     """Print the table; name -> repaired images."""
+    from vaekit.metrics import frechet_distance, psnr
+
     features = None if thin else Features()
     true_features = None if thin else features([square(image, mask) for image, mask in cases])
     repaired, distances = {}, {}
@@ -198,6 +199,13 @@ def sheet(cases: list[tuple], repaired: dict[str, list[np.ndarray]], path: Path,
         cells += [results[place] for results in repaired.values()] + [image]
         lines.append(np.hstack([fit(cell, side) for cell in cells]))
     images.write(path, np.vstack(lines), overwrite=True)
+
+
+def fit(image: np.ndarray, side: int) -> np.ndarray:
+    """The image, shrunk where it is larger, in the corner of a square."""
+    factor = min(1.0, side / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return np.pad(small, ((0, side - small.shape[0]), (0, side - small.shape[1]), (0, 0)))
 
 
 def plain() -> None:

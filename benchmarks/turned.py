@@ -68,7 +68,7 @@ def main() -> None:
         hole, around = box(face, truth.shape, rng)
         damaged = np.where(hole[..., None], 255, truth).astype(np.uint8)
         plain = editor(damaged, hole)
-        found = faces.find(plain, finder)
+        found = [face for face in faces.find(plain, finder) if face.score >= finder.least]
         seen += bool(found)
         repaired = {
             "windows": plain,

@@ -43,7 +43,7 @@ models = {
 }
 networks = {
     "inpaint": lambda model: [model.generator],
-    "superres": lambda model: [model.generator, model.upscaler],
+    "superres": lambda model: [model.generator, model.upscaler, model.restorer],
     "edit": lambda model: [model.encoder, model.generator],
     "frontalize": lambda model: [model.encoder, model.generator, model.straightener, model.turner],
     "damage": lambda model: [model.segmenter],

@@ -24,6 +24,7 @@ from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.recogniser import Recogniser
+from vaekit.models.restorer import Restorer
 from vaekit.models.segmenter import Segmenter
 from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
 from vaekit.models.siamese import Siamese
@@ -203,6 +204,19 @@ TABLE = [
             "large_2": lambda rng, image: image,
             "small_4": lambda rng, image: image[:, ::4, ::4],
             "large_4": lambda rng, image: image,
+        },
+    ),
+    Row(
+        "restorer",
+        lambda shape: Restorer(shape[2], scales=(1, 2), width=8, depth=1),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={
+            "small_1": lambda rng, image: image,
+            "large_1": lambda rng, image: image,
+            "severity_1": lambda rng, image: np.linspace(0, 1, len(image), dtype=np.float32),
+            "small_2": lambda rng, image: image[:, ::2, ::2],
+            "large_2": lambda rng, image: image,
+            "severity_2": lambda rng, image: np.zeros(len(image), np.float32),
         },
     ),
     Row(

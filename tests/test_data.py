@@ -11,6 +11,7 @@ from vaekit.apps.embed import training as embed
 from vaekit.apps.frontalize import training as frontalize
 from vaekit.apps.inpaint.training import TASK
 from vaekit.data import Batches, DataError, Holdout, JoinedSource, crop_resize, erase, holes, open_source, shrink
+from vaekit.data.degrade import degrade, gaussian
 from vaekit.data.rendered import TRAITS, Identity, Look, RenderedFaces, render
 from vaekit.recipe import Data
 from vaekit.resample import bicubic
@@ -395,6 +396,27 @@ def test_realistic_small_pictures_are_worn_but_not_shifted():
     assert len({picture.tobytes() for picture in (clean, *worn)}) == 21
     np.testing.assert_allclose(np.mean(worn, axis=(0, 1, 2)), clean.mean(axis=(0, 1)), atol=0.01)
     np.testing.assert_array_equal(worn[3], shrink(large, 2, np.random.default_rng(3), realistic=1.0))
+
+
+def test_what_is_degraded_more_is_more_severe():
+    large = bicubic(np.random.default_rng(0).uniform(0.2, 0.8, (6, 6, 3)), (48, 48))
+    clean = shrink(large, 2, np.random.default_rng(0))
+    pairs = [degrade(large, 2, np.random.default_rng(seed)) for seed in range(60)]
+    severities = np.array([severity for _, severity in pairs])
+    errors = np.array([np.abs(small - clean).mean() for small, _ in pairs])
+    assert severities.min() >= 0.1
+    assert severities.max() == 1
+    assert errors[severities > 0.9].mean() > 1.3 * errors[severities < 0.5].mean()
+    whole, _ = degrade(large, 1, np.random.default_rng(0))
+    assert whole.shape == large.shape
+
+
+def test_a_gaussian_is_wide_along_its_angle():
+    kernel = gaussian(np.array([2.0, 0.5]), np.pi / 2)
+    assert kernel.sum() == pytest.approx(1)
+    y, x = np.mgrid[-6:7, -6:7]
+    assert np.sqrt((kernel * y**2).sum()) == pytest.approx(2.0, abs=0.1)
+    assert np.sqrt((kernel * x**2).sum()) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_share_of_the_small_pictures_is_worn():

@@ -2,9 +2,11 @@
 
 import csv
 import functools
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import keras
@@ -161,6 +163,20 @@ def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
         done = here(*arguments, "-o", "new.png")
         told = [line for line in done.stderr.splitlines() if line.startswith("vaekit: ")]
         assert (done.returncode, told) == (2, ["vaekit: --label is needed: the model has 3 classes, 0 to 2"])
+
+
+def test_a_trained_model_is_exported_with_its_signatures(digits, vaekit_here):
+    import tensorflow as tf
+
+    done = vaekit_here("export", "run", "mine", "--out", "bundles", folder=digits)
+    assert (done.returncode, Path(done.stdout.strip())) == (0, Path("bundles/mine/1")), done.stderr
+    folder = digits / "bundles" / "mine" / "1"
+    card = json.loads((folder / "assets.extra" / "card.json").read_text())
+    assert (card["app"], card["name"]) == ("cvae", "mine")
+    found = tf.saved_model.load(str(folder)).signatures
+    assert set(found) == {"serving_default", "reconstruct", "encode", "decode", "sample"}
+    image = found["sample"](noise=tf.zeros((2, 3)), label=tf.eye(3)[:2])["image"]
+    assert image.shape == (2, 12, 12, 1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaekit import batch, images, workers
+from vaekit import batch, images, inputs, workers
 from vaekit.errors import UserError
 from vaekit.inputs import Input, expand, find_inputs, find_partner
 from vaekit.outputs import Outputs, check_file, names_device
@@ -139,7 +139,8 @@ def test_masks_in_a_folder_of_their_own_are_no_inputs(here):
     put("p/a.png", "p/masks/a.png", "p/masks/b_mask.png", "mask.png", "b.png")
     assert found("p", recursive=True, leave_out=Path("p/masks")) == ["p/a.png"]
     assert find_partner(Input(Path("p/a.png"), Path("a.png")), Path("p/masks"), "_mask") == Path("p/masks/a.png")
-    assert found(".", leave_out=Path("mask.png")) == ["b.png"]
+    assert found(".", leave_out=Path("mask.png")) == found("b.png", "mask.png", leave_out=Path("mask.png")) == ["b.png"]
+    assert found("b.png", "b.png", leave_out=Path("b.png")) == ["b.png"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="needs a folder that may not be read")
@@ -254,7 +255,7 @@ def test_results_named_like_samples_of_an_input_are_not_edited_again(here, capsy
     put("p/a.png", "p/b.png", "p/a_1.png", "p/a_2.png")
     todo, targets = plan("p", output="p", samples=2, skip_existing=True)
     assert [str(item) for item in todo] == ["p/a.png", "p/b.png"]
-    assert "p/a_1.png, p/a_2.png: left out" in capsys.readouterr().err
+    assert "p/a_1.png and 1 more: left out" in capsys.readouterr().err
     assert targets.done(todo[0])
     assert not targets.done(todo[1])
 
@@ -467,6 +468,13 @@ def test_pictures_come_from_pipes_and_go_into_them(here, bundles):
     done = command("superres", "-", "-s", "2", input=PICTURE, **options)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"name an output" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="POSIX")
+def test_a_pipe_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(inputs, "MOST_PIPED", 3_000_000)
+    with pytest.raises(UserError, match=r"/dev/fd/.*: more than 3000000 bytes"), open("/dev/zero", "rb") as zeros:
+        found(f"/dev/fd/{zeros.fileno()}")
 
 
 @pytest.mark.parametrize("arguments", [[""], ["a.png", "-o", ""], ["a.png", "--output="], ["a.png", "--bundle", ""]])

@@ -6,10 +6,12 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent import futures
 
 import cv2
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
@@ -307,6 +309,26 @@ def test_cmyk_is_converted_and_said(format_):
     np.testing.assert_allclose(picture.pixels.astype(int), RGB, atol=24 if format_ == "JPEG" else 1)
 
 
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
+def test_cmyk_is_converted_by_its_profile(format_):
+    profile = pyvips.Operation.call("profile_load", "cmyk")
+    inks = Image.fromarray(np.dstack([RGB, 255 - RGB[..., :1] // 2]), "CMYK")
+    picture = images.decode(saved(inks, format_, icc_profile=profile, **{"quality": 100} if format_ == "JPEG" else {}))
+    expected = ImageCms.profileToProfile(
+        inks,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        "RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert np.abs(picture.pixels.astype(int) - np.asarray(expected)).mean() < 1.5
+    plain = np.asarray(inks.convert("RGB")).astype(int)
+    assert np.abs(picture.pixels - plain).mean() > 10
+    assert picture.icc is None
+    assert images.decode(saved(inks, format_, icc_profile=profile[:200])).pixels.shape == RGB.shape
+
+
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "GIF"])
 def test_animation_gives_the_first_frame_and_says_so(format_):
     options = {"PNG": {}, "WEBP": {"lossless": True}, "GIF": {}}[format_]
@@ -460,15 +482,35 @@ def test_damaged_jpeg(kind, capfd):
 
 
 @pytest.mark.parametrize("kind", ["jpg", "progressive"])
-def test_jpeg_with_missing_rows(kind):
+def test_jpeg_with_fewer_or_more_pixels_than_it_says(kind):
     data = FILES[kind]()
     with pytest.raises(ImageError, match="truncated or damaged"):
         images.decode(data[: len(data) // 2] + b"\xff\xd9")
-    taller = bytearray(data)
+    other = bytearray(data)
     (at,) = (data.index(marker) + 5 for marker in (b"\xff\xc0", b"\xff\xc2") if marker in data)
-    struct.pack_into(">H", taller, at, 2 * 8 * HEIGHT)
-    with pytest.raises(ImageError, match="truncated or damaged"):
-        images.decode(bytes(taller))
+    for size in (
+        (2 * 8 * HEIGHT, 8 * WIDTH),
+        (8 * HEIGHT, 9 * WIDTH),
+        (7 * HEIGHT, 8 * WIDTH),
+        (8 * HEIGHT, 7 * WIDTH),
+    ):
+        struct.pack_into(">HH", other, at, *size)
+        with pytest.raises(ImageError, match="truncated or damaged"):
+            images.decode(bytes(other))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_every_cut_of_a_jpeg_is_noticed(options):
+    data = saved(RGB, "JPEG", **options)
+    whole = images.decode(data).pixels
+    for cut in range(data.index(b"\xff\xda") + 14, len(data) - 2, 3):
+        # A progressive one that ends between two scans is whole, if coarse.
+        for end in (b"",) if "progressive" in options else (b"", b"\xff\xd9"):
+            try:
+                pixels = images.decode(data[:cut] + end).pixels
+            except ImageError:
+                continue
+            np.testing.assert_array_equal(pixels, whole)  # the last bits may be filling
 
 
 def test_jpeg_that_harmless_warnings_are_about(capfd):
@@ -935,6 +977,14 @@ def test_directories_that_form_a_ring():
     np.testing.assert_array_equal(images.decode(bytes(data)).pixels, RGB)
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_adobe_deflate", "tiff_lzw", "packbits"])
+@pytest.mark.parametrize(("tag", "value"), [(256, WIDTH - 9), (257, HEIGHT - 1), (258, 4), (277, 1)])
+def test_tiff_with_more_pixels_than_it_says(compression, tag, value):
+    data = tiff_tag(saved(RGB, "TIFF", compression=compression), tag, value)
+    with pytest.raises(ImageError):
+        images.decode(data)
+
+
 def test_checksum_of_a_compressed_strip():
     data = tiff(RGB, compression="zlib")
     page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
@@ -1171,6 +1221,21 @@ def test_size_that_the_bytes_cannot_hold(kind, monkeypatch):
     monkeypatch.setattr(native, "decode", None)
     with pytest.raises(ImageError, match="truncated or damaged"):
         images.decode(bytes(data))
+
+
+def test_threads_do_not_share_errors():
+    whole = FILES["jpg"]()
+    kinds = [whole, whole[: len(whole) // 2], FILES["progressive"](), FILES["png16"](), FILES["tif"]()[:-9]]
+
+    def one(number):
+        try:
+            return images.decode(kinds[number % len(kinds)]).pixels.shape
+        except ImageError as error:
+            return str(error)
+
+    alone = [one(number) for number in range(len(kinds))]
+    with futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(200))) == alone * 40
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import gzip
+import hashlib
 import http.client
 import json
 import os
@@ -24,7 +25,7 @@ import pytest
 import uvicorn
 
 import vaekit as package
-from vaekit import images
+from vaekit import images, texture
 from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
 from vaekit.serving import contract, receiving
 from vaekit.serving.batching import Batching
@@ -261,6 +262,31 @@ def cancellable(joined, cancelled):
     told = cancellation.set(cancelled)
     try:
         return joined(image=np.ones((1, 3)))
+    finally:
+        cancellation.reset(told)
+
+
+def test_editors_stop_between_tiles_and_while_they_search_for_texture(bundles):
+    inpaint, superres = (package.load(str(bundles / name)) for name in ("inpaint", "superres"))
+    cancelled, calls, noise = threading.Event(), [], np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    told = cancellation.set(cancelled)
+    try:
+        network = superres.network
+
+        def counted(*arguments, **inputs):
+            calls.append(arguments)
+            cancelled.set()
+            return network(*arguments, **inputs)
+
+        superres.network = counted
+        with pytest.raises(WorkCancelledError):
+            superres(picture(0, 300, 300), 2)
+        assert len(calls) == 1
+        for fill in ("network", "texture"):
+            with pytest.raises(WorkCancelledError):
+                inpaint(picture(), hole() > 0, fill=fill)
+        with pytest.raises(WorkCancelledError):
+            texture.fill(noise, hole() > 0, hole() == 0)
     finally:
         cancellation.reset(told)
 
@@ -565,6 +591,15 @@ def test_every_answer_has_its_security_headers():
             assert "unsafe" not in policy
 
 
+def test_the_page_may_run_its_own_script_and_no_other():
+    with Hosted(Limits()) as hosted:
+        _, page, headers = raw(hosted.address, "/")
+    for tag in ("script", "style"):
+        (own,) = page.split(f"<{tag}>")[1:]
+        digest = base64.b64encode(hashlib.sha256(own.split(f"</{tag}>")[0].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in headers["Content-Security-Policy"]
+
+
 def test_versions_have_labels_and_the_paths_of_tensorflow_serving_are_taken():
     with Hosted(Limits()) as hosted:
         hosted.model.go.set()
@@ -781,10 +816,16 @@ def started(bundles, *arguments):
             process.kill()
 
 
-def begin(pool, address, count=1):
-    """Requests of several seconds, under way."""
-    begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(900, 900, 4)]}) for _ in range(count)]
-    until(lambda: f"vaekit_running_requests {count:.1f}" in metrics(address))
+def begin(pool, address, count=1, side=900):
+    """Requests of several seconds, the first of them under way."""
+    begun = [pool.submit(ask, address, SUPERRES, {"instances": [enlarged(side, side, 4)]}) for _ in range(count)]
+
+    def are_there():
+        assert not begun[0].done()
+        text = metrics(address)
+        return f"vaekit_pending_requests {count:.1f}" in text and "vaekit_running_requests 1.0" in text
+
+    until(are_there)
     return begun
 
 
@@ -805,7 +846,7 @@ def test_what_was_begun_is_finished_when_it_is_told_to_stop(bundles, told):
         started(bundles, "superres", "--jobs", "1", "--graceful-timeout", "600") as (process, address),
         ThreadPoolExecutor(1) as pool,
     ):
-        (begun,) = begin(pool, address)
+        (begun,) = begin(pool, address, side=400)
         process.send_signal(told)
         assert begun.result()[0] == 200
         assert (*process.communicate(), process.returncode) == ("", "", 0)

@@ -1,6 +1,7 @@
 """`vaekit superres`: the editor, with networks whose answer is known and with a bundle, and the command."""
 
 import json
+import shutil
 
 import cv2
 import keras
@@ -22,15 +23,17 @@ def smooth(shape=(60, 44, 3), dtype=np.uint8, seed=0):
     return np.rint(large * np.iinfo(dtype).max).astype(dtype)
 
 
-def editor_with(network, restores=False) -> Editor:
+def editor_with(network) -> Editor:
     made = object.__new__(Editor)
-    made.latent_dim, made.restores, made.network = 4, restores, network
+    made.latent_dim, made.network = 4, network
     return made
 
 
-def repeating(signature, image, detail, z):
-    """Every pixel becomes a square."""
-    factor = {"tensor_x2": 2, "tensor_x3": 3, "tensor": 4}[signature]
+def repeating(signature, image, detail=None, clean=None, z=None):
+    """Every pixel becomes a square; every picture is clean."""
+    if signature == "severity":
+        return np.zeros(1, np.float32)
+    factor = {"tensor_x1": 1, "tensor_x2": 2, "tensor_x3": 3, "tensor": 4}[signature]
     assert image.shape[1] % 8 == image.shape[2] % 8 == 0
     return image.repeat(factor, axis=1).repeat(factor, axis=2)
 
@@ -55,7 +58,7 @@ def test_tiles_keep_every_pixel_once_and_see_round_it(shape):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_flat_parts_stay_as_they_are_at_any_size(dtype, scale):
     most = np.iinfo(dtype).max
     image = np.full((300, 13, 3), most // 3, dtype)
@@ -67,10 +70,10 @@ def test_flat_parts_stay_as_they_are_at_any_size(dtype, scale):
 
 def test_a_tiled_picture_is_the_whole_one(editor, monkeypatch):
     image = smooth((200, 150, 3))
-    for scale in (2, 3, 4):
-        whole = editor(image, scale, detail=1.0)
+    for scale in (1, 2, 3, 4):
+        whole = editor(image, scale, detail=1.0, clean=0.5)
         monkeypatch.setattr(module, "TILE", 64)
-        tiled = editor(image, scale, detail=1.0)
+        tiled = editor(image, scale, detail=1.0, clean=0.5)
         monkeypatch.undo()
         assert np.abs(whole.astype(int) - tiled).max() <= 1
 
@@ -79,21 +82,101 @@ def test_a_tiled_picture_is_the_whole_one(editor, monkeypatch):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_shrinking_gives_the_small_picture_back(editor, scale, detail):
     image = smooth()
-    enlarged = editor(image, scale, detail=detail)
+    enlarged = editor(image, scale, detail=detail, clean=0)
     assert np.abs(bicubic(enlarged, image.shape[:2]) - image).mean() < 1.5
 
 
-def test_noise_that_was_removed_comes_back_only_where_nothing_was_to_be_restored():
+def test_noise_that_was_removed_comes_back_only_where_nothing_was_to_be_cleaned():
     noise = np.random.default_rng(0).integers(-20, 21, (48, 48, 3))
     image = (120 + noise).astype(np.uint8)
 
-    def too_dark(signature, image, detail, z):
+    def too_dark(signature, image, detail, clean, z):
         return np.full((1, 2 * image.shape[1], 2 * image.shape[2], 3), 100 / 255, np.float32)
 
-    exact, restored = (editor_with(too_dark, restores)(image, 2).astype(float) for restores in (False, True))
+    exact, cleaned = (editor_with(too_dark)(image, 2, clean=clean).astype(float) for clean in (0.0, 0.5))
     assert exact.std() > 8  # of 12
-    assert restored.std() < 2
-    assert abs(restored.mean() - 120) < 1
+    assert cleaned.std() < 2
+    assert abs(cleaned.mean() - 120) < 1
+
+
+@pytest.mark.parametrize(("severity", "clean"), [(0.04, 0.0), (0.456, 0.46)])
+def test_a_picture_is_cleaned_as_much_as_it_is_estimated_to_need(severity, clean):
+    asked = []
+
+    def network(signature, image, clean=None, **others):
+        if signature == "severity":
+            return np.array([severity], np.float32)
+        asked.append(float(clean[0]))
+        return repeating(signature, image)
+
+    made = editor_with(network)
+    image = smooth((40, 30, 4))
+    assert made.estimate(image) == clean
+    made(image, 2)
+    made(image, 1, clean=0.7)
+    assert asked == pytest.approx([clean, 0.7])
+
+
+def test_a_large_picture_is_estimated_by_its_area(monkeypatch):
+    def left_is_noisy(signature, image):
+        return np.array([float(image.mean() > 0.5)], np.float32)
+
+    monkeypatch.setattr(module, "SEEN", 64)
+    image = np.zeros((64, 256, 3), np.uint8)
+    image[:, :64] = 255
+    assert editor_with(left_is_noisy).estimate(image) == 0.25
+
+
+def test_a_picture_of_few_pixels_is_taken_for_clean():
+    def network(*_, **__):
+        raise AssertionError
+
+    assert editor_with(network).estimate(smooth((15, 40, 3))) == 0
+
+
+def test_progress_is_told_after_every_tile():
+    told = []
+    editor_with(repeating)(smooth((300, 520, 3)), 2, progress=told.append)
+    np.testing.assert_allclose(told, np.arange(1, 7) / 6)
+
+
+def test_cleaning_alone_keeps_the_size_and_changes_the_picture(editor):
+    image = smooth()
+    cleaned = editor(image, 1, clean=1)
+    assert cleaned.shape == image.shape
+    assert np.any(cleaned != image)
+
+
+def test_a_bundle_of_an_earlier_version_is_refused(bundles, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(bundles / "superres", folder)
+    card = next(folder.glob("*/assets.extra/card.json"))
+    card.write_text(json.dumps({**json.loads(card.read_text("utf-8")), "restores": False}), "utf-8")
+    with pytest.raises(BundleError, match="export its run again"):
+        Editor(str(folder))
+
+
+def test_detail_draws_no_specks():
+    def speckled(signature, image, detail, clean, z):
+        answer = np.full((1, 2 * image.shape[1], 2 * image.shape[2], 3), 0.5, np.float32)
+        answer[:, 10, 10], answer[:, 20:, 20:] = 1.0, 0.9  # a speck, and a corner
+        return answer
+
+    image = np.full((32, 32, 3), 128, np.uint8)
+    made = editor_with(speckled)
+    detailed, faithful = (made(image, 2, detail=detail, clean=0).astype(int) for detail in (1, 0))
+    assert faithful[10, 10, 0] - faithful[10, 13, 0] > 100
+    assert abs(detailed[10, 10, 0] - detailed[10, 13, 0] - 255 * module.SPECK) < 10  # of 36
+    assert np.abs(detailed - faithful)[20:, 21:].max() < 6
+
+
+def test_the_served_median_is_the_editors():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("part of the SavedModel")
+    from vaekit.apps.superres.exporting import _median
+
+    image = np.random.default_rng(0).random((30, 20, 3), np.float32)
+    np.testing.assert_array_equal(_median(image[None])[0], cv2.medianBlur(image, 3))
 
 
 def test_the_served_blur_is_the_editors():
@@ -136,7 +219,7 @@ def test_both_runtimes_give_the_same_picture(bundles, editor):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("opens the SavedModel")
     other = Editor(str(bundles / "superres"), runtime="tensorflow")
-    for scale in (2, 3, 4):
+    for scale in (1, 2, 3, 4):
         first, second = editor(smooth(), scale), other(smooth(), scale)
         assert np.abs(first.astype(int) - second).max() <= 2
 
@@ -174,7 +257,7 @@ def test_a_signature_that_a_bundle_lacks_is_named(bundles, runtime):
     [
         (np.zeros((4, 4), np.uint8), 2, 0, "HxWx3"),
         (np.zeros((4, 4, 3), np.float32), 2, 0, "float32"),
-        (np.zeros((4, 4, 3), np.uint8), 1, 0, "scale"),
+        (np.zeros((4, 4, 3), np.uint8), 0.5, 0, "scale"),
         (np.zeros((4, 4, 3), np.uint8), 5, 0, "scale"),
         (np.zeros((4, 4, 3), np.uint8), 2, 1.5, "detail"),
     ],
@@ -182,6 +265,11 @@ def test_a_signature_that_a_bundle_lacks_is_named(bundles, runtime):
 def test_what_does_not_fit_is_refused(image, scale, detail, said):
     with pytest.raises(ValueError, match=said):
         editor_with(repeating)(image, scale, detail=detail)
+
+
+def test_an_amount_of_cleaning_beyond_all_is_refused():
+    with pytest.raises(ValueError, match="clean"):
+        editor_with(repeating)(smooth(), 2, clean=1.5)
 
 
 # --- The command ---
@@ -195,10 +283,30 @@ def here(tmp_path):
 
 
 def test_a_file_beside_the_input(here, vaekit, editor):
-    done = vaekit("superres", "photo.png", "--scale", "2")
+    done = vaekit("superres", "photo.png", "--scale", "2", "--clean", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("superres: 1 done (photo_superres.png) in ")
-    np.testing.assert_array_equal(images.read(here / "photo_superres.png").pixels, editor(smooth(), 2))
+    np.testing.assert_array_equal(images.read(here / "photo_superres.png").pixels, editor(smooth(), 2, clean=0))
+
+
+def test_what_is_cleaned_by_itself_is_told(here, vaekit, editor):
+    amount = editor.estimate(smooth())
+    assert amount > 0  # as untrained networks estimate
+    done = vaekit("superres", "photo.png", "--scale", "1", "--json")
+    (entry,) = json.loads(done.stdout)["done"]
+    assert entry["clean"] == amount
+    assert f"--clean {amount:.2f}" in entry["notes"][0]
+    assert f"photo.png: cleaned as it looks (--clean {amount:.2f})" in done.stderr
+    np.testing.assert_array_equal(images.read(here / "photo_superres.png").pixels, editor(smooth(), 1, clean=amount))
+
+
+def test_a_picture_too_large_for_its_format_becomes_a_png(here, vaekit):
+    images.write(here / "strip.webp", np.full((2, 4200, 3), 90, np.uint8))
+    done = vaekit("superres", "strip.webp", "--clean", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    (entry,) = json.loads(done.stdout)["done"]
+    assert entry["notes"] == ["written as PNG: WEBP cannot hold more than 16383 pixels on a side"]
+    assert images.read(here / "strip_superres.png").pixels.shape == (8, 16800, 3)
 
 
 def test_a_folder_and_json(here, vaekit):
@@ -225,7 +333,8 @@ def test_samples_differ_and_are_numbered(here, vaekit):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--scale", "1"), 2, "above 1"),
+        (("--clean", "2"), 2, "--clean 2: expected auto or a number from 0 to 1"),
+        (("--clean", "much"), 2, "--clean much"),
         (("--scale", "9"), 2, "--scale"),
         (("--detail", "2"), 2, "--detail"),
         (("--max-pixels", "3000"), 1, "would be 176x240"),

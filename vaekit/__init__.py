@@ -1,6 +1,41 @@
-"""vaekit: the VAE-GAN family in Keras, and the image editors made of it."""
+"""vaekit: the VAE-GAN family in Keras, and the image editors made of it.
+
+`from vaekit import VAE` gives a model. Keras is imported with the first of them, and not before: editing an image needs
+none of it.
+"""
+
+import sys
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vaekit.game import AdversarialModel as AdversarialModel
+    from vaekit.models import *  # noqa: F403
+
+MODELS = (
+    "ACGAN", "AEGAN", "AdversarialModel", "Autoencoder", "CVAEGAN", "CycleGAN", "EBGAN", "GAIA", "GAN", "IPGAN",
+    "InfoGAN", "Pix2Pix", "SRGAN", "SemiSupervisedGAN", "Siamese", "ThreeClassVAEGAN", "VAE", "VAEGAN", "WAEGAN",
+    "WAEMMD", "WGAN", "WGANGP",
+)  # fmt: skip
+"""Names of the models that `from vaekit import` gives."""
+
+
+def __getattr__(name: str):
+    """The models, and `edit`, `frontalize`, `inpaint` and `superres` of vaekit.api, imported when asked for."""
+    if name in ("edit", "frontalize", "inpaint", "superres"):
+        from vaekit import api
+
+        return getattr(api, name)
+    if name in MODELS:
+        from vaekit import game, models
+
+        return getattr(game if name == "AdversarialModel" else models, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *MODELS, "edit", "frontalize", "inpaint", "superres"])
 
 
 def load(bundle: str, runtime: str = "onnx", threads: int = 0):
@@ -23,10 +58,11 @@ def load(bundle: str, runtime: str = "onnx", threads: int = 0):
     return editor(find(bundle).card.get("app"))(bundle, runtime=runtime, threads=threads)
 
 
-def __getattr__(name: str):
-    """`edit`, `frontalize`, `inpaint` and `superres` of vaekit.api, imported when they are asked for."""
-    if name in ("edit", "frontalize", "inpaint", "superres"):
-        from vaekit import api
+def _register() -> None:
+    """Let keras.saving.load_model know the models, where Keras is imported already, on a backend that they run on."""
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "backend") and keras.backend.backend() in ("tensorflow", "jax"):
+        from vaekit import models  # noqa: F401
 
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+_register()

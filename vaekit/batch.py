@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from vaekit import console, workers
 from vaekit.errors import UserError
-from vaekit.inputs import PIPE, Input, find_inputs, reason
+from vaekit.images.reading import reason
+from vaekit.inputs import PIPE, Input, find_inputs
 from vaekit.outputs import DoneError, Outputs
 
 INTERRUPTED = 130

@@ -13,7 +13,7 @@ import keras
 from filelock import FileLock, Timeout
 
 from vaekit.errors import UserError
-from vaekit.inputs import reason
+from vaekit.images.reading import reason
 
 ATTEMPTS = 6
 """To give a file its name while Windows keeps it for a process that has it open; the pauses are 3 s in all."""

@@ -15,6 +15,7 @@ from vaekit.apps.edit.fitting import fit
 from vaekit.apps.family.command import morph, reconstruct, sample
 from vaekit.apps.frontalize.command import transfer
 from vaekit.errors import UserError, missing_package
+from vaekit.family import FAMILY
 from vaekit.serving.command import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -128,7 +129,13 @@ def export(
             with other.averages():
                 mix(model, other, share)
             card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {run.name}"
-        console.say(str(write(exportable(card["app"])(model, card), name, out)))
+        if card["app"] in FAMILY:
+            from vaekit.exported import export as write_signatures
+
+            path = write_signatures(model.signatures, name, out, card)
+        else:
+            path = write(exportable(card["app"])(model, card), name, out)
+        console.say(str(path))
 
 
 @app.command()

@@ -48,15 +48,34 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
     Returns:
         The version's folder.
     """
+
+    def write(path: Path) -> None:
+        _save_model(model, path)
+        (path / EXTRA).mkdir()
+        (path / ONNX).write_bytes(to_onnx(model))
+        write_warmup(path / WARMUP, name, model.warmup)
+
+    return write_version(name, folder, model.card, write)
+
+
+def write_version(name: str, folder: Path, facts: dict, write: Callable[[Path], None]) -> Path:
+    """Write the next version of bundle `name` into `folder`, with its card; all of it or nothing.
+
+    Args:
+        name: the bundle's.
+        folder: of bundles.
+        facts: for the card.
+        write: makes a folder and its files, the card excepted.
+
+    Returns:
+        The version's folder.
+    """
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
     version = max((int(v.name) for v in target.iterdir() if v.name.isdecimal()), default=0) + 1
     with tempfile.TemporaryDirectory(dir=target, prefix=".partial-") as partial:
         path = Path(partial) / "bundle"
-        _save_model(model, path)
-        (path / EXTRA).mkdir()
-        (path / ONNX).write_bytes(to_onnx(model))
-        write_warmup(path / WARMUP, name, model.warmup)
+        write(path)
         # An index of a TensorFlow build, of no use to a reader of the bundle, and different every time.
         (path / "fingerprint.pb").unlink(missing_ok=True)
         files = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
@@ -64,7 +83,7 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
             "name": name,
             "version": version,
             "exported": datetime.date.today().isoformat(),
-            **model.card,
+            **facts,
             "sha256": {file: digest(path / file) for file in files},
         }
         (path / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -75,7 +94,7 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
 def _save_model(model: Exportable, path: Path) -> None:
     def signature(name, tensor):
-        function = tf.function(lambda **inputs: {"image": _even_of_nothing(tensor, inputs)}, autograph=False)
+        function = tf.function(lambda **inputs: {"image": even_of_nothing(tensor, inputs)}, autograph=False)
         return function.get_concrete_function(**_named(model.inputs[name]))
 
     serving = tf.function(model.serving, autograph=False)
@@ -90,7 +109,7 @@ def _save_model(model: Exportable, path: Path) -> None:
     shutil.rmtree(path / "assets", ignore_errors=True)
 
 
-def _even_of_nothing(tensor: Callable[..., tf.Tensor], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+def even_of_nothing(tensor: Callable[..., tf.Tensor], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     """Answer an empty batch with an empty one: TensorFlow's fused convolutions raise on it, so one is made up."""
     count = tf.shape(next(iter(inputs.values())))[0]
     extra = tf.cast(count == 0, tf.int32)
@@ -140,7 +159,27 @@ def to_onnx(model: Exportable) -> bytes:
 
     function = tf.function(call, input_signature=specs, autograph=False)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
-    return model.weights.pack(proto).SerializeToString()
+    return _short_names(model.weights.pack(proto)).SerializeToString()
+
+
+def _short_names(proto):
+    """Number the values within a graph: TensorFlow's names are an eighth of the file. Inputs and outputs keep them."""
+    kept = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
+        return proto  # a branch or a loop refers to values by name
+    numbers: dict[str, str] = {}
+
+    def short(name):
+        return name if not name or name in kept else numbers.setdefault(name, f"v{len(numbers)}")
+
+    for node in proto.graph.node:
+        node.name = ""
+        node.input[:] = [short(name) for name in node.input]
+        node.output[:] = [short(name) for name in node.output]
+    for weight in proto.graph.initializer:
+        weight.name = short(weight.name)
+    del proto.graph.value_info[:]
+    return proto
 
 
 def decode_image(data, channels: int, largest: int):

@@ -8,12 +8,17 @@ to its own variables only, optimizers that save, load and resume exactly, loss s
 import contextlib
 import importlib
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
-import numpy as np
 from keras import ops
 
+from vaekit import presets
 from vaekit.backends import replicas
+from vaekit.networks.own import fitting
+from vaekit.players import PlayerOptimizers
+from vaekit.specs import Specs, as_batch, checked
 
 BACKENDS = ("tensorflow", "jax")
 if keras.backend.backend() not in BACKENDS:
@@ -21,106 +26,25 @@ if keras.backend.backend() not in BACKENDS:
 backend_step = importlib.import_module(f"vaekit.backends.{keras.backend.backend()}_step")
 
 
-@keras.saving.register_keras_serializable("vaekit")
-class PlayerOptimizers(keras.optimizers.Optimizer):
-    """One optimizer a player, behind the face of a single Keras optimizer, and moving averages of players' weights.
+@dataclass(frozen=True)
+class Signature:
+    """Something that a model does, as it is exported.
 
-    Keras saves, restores and hands over state through `model.optimizer`; so every slot of every player
-    has to be reachable from there. Its own `iterations` counts the steps of the game.
-
-    Args:
-        optimizers: dict from player to a Keras optimizer (or its serialised config).
-        momenta: dict from player to the momentum of the moving average of its weights; who is not named has none.
+    Attributes:
+        inputs: what it takes, by name, in the order of `call`'s arguments.
+        call: tensors -> tensor.
+        output: what the tensor is called.
     """
 
-    def __init__(self, optimizers: dict, momenta: dict[str, float] | None = None, name="player_optimizers"):
-        super().__init__(learning_rate=0.0, name=name)
-        self.by_player = {player: keras.optimizers.get(o) for player, o in optimizers.items()}
-        self.momenta = dict(momenta or {})
-        self.places: dict[str, tuple[int, int]] = {}  # of the averages among an optimizer's variables
-        for player, optimizer in self.by_player.items():
-            inner = _inner(optimizer)
-            if inner.use_ema:  # Keras's average has no warm-up: the one below takes its place
-                self.momenta.setdefault(player, inner.ema_momentum)
-                inner.use_ema = False
-
-    def build(self, variables_by_player: dict):
-        """Create the averages and the slots of every player for its own variables."""
-        if self.built:
-            return
-        super().build([])
-        for player, optimizer in self.by_player.items():
-            variables = variables_by_player[player]
-            if player in self.momenta:
-                # They are the optimizer's own variables, and so are saved and handed over with its slots.
-                inner = _inner(optimizer)
-                self.places[player] = len(inner.variables), len(inner.variables) + len(variables)
-                for variable in variables:
-                    inner.add_variable_from_reference(variable, name="average")
-            optimizer.build(variables)
-
-    @property
-    def variables(self):
-        """Own step counter, then every player's state, in the players' order."""
-        return [*self._variables, *(v for o in self.by_player.values() for v in o.variables)]
-
-    def average(self, player: str, variables: list) -> None:
-        """Take a player's weights into their moving average, after a step of its optimizer.
-
-        The momentum is min(m, (1 + t) / (10 + t)) with t steps before this one, and 0 in the first: so the average
-        holds the trained weights of a short run too, and the initial ones never.
-        """
-        if player not in self.momenta:
-            return
-        before = ops.cast(_inner(self.by_player[player]).iterations, "float32") - 1.0
-        momentum = ops.where(before > 0.0, ops.minimum(self.momenta[player], (1.0 + before) / (10.0 + before)), 0.0)
-        for average, variable in zip(self._averages(player), variables, strict=True):
-            weight = ops.cast(momentum, variable.dtype)
-            average.assign(weight * average + (1.0 - weight) * variable)
-
-    def averaged(self, player: str) -> list[np.ndarray] | None:
-        """The moving averages of a player's weights; None where there are none, or before its first step."""
-        if player not in self.momenta or not ops.convert_to_numpy(_inner(self.by_player[player]).iterations):
-            return None
-        return [ops.convert_to_numpy(average) for average in self._averages(player)]
-
-    def _averages(self, player: str) -> list:
-        first, last = self.places[player]
-        return _inner(self.by_player[player]).variables[first:last]
-
-    def finalize_variable_values(self, var_list):
-        """Keep the trained weights: averaged ones are taken where they are exported."""
-
-    def save_own_variables(self, store):
-        """Save the step counter; Keras walks on to the players' optimizers by itself."""
-        for index, variable in enumerate(self._variables):
-            store[str(index)] = ops.convert_to_numpy(variable)
-
-    def load_own_variables(self, store):
-        """Load what save_own_variables has written."""
-        for index, variable in enumerate(self._variables):
-            variable.assign(store[str(index)])
-
-    def get_config(self):
-        """Mirror __init__."""
-        serialize = keras.optimizers.serialize
-        optimizers = {player: serialize(o) for player, o in self.by_player.items()}
-        return {"optimizers": optimizers, "momenta": self.momenta, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Bring every player's optimizer back."""
-        optimizers = {p: keras.optimizers.deserialize(o) for p, o in config["optimizers"].items()}
-        return cls(**{**config, "optimizers": optimizers})
-
-
-def _inner(optimizer):
-    """The optimizer itself, where another scales its losses."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
+    inputs: Specs
+    call: Callable
+    output: str
 
 
 class AdversarialModel(keras.Model):
     """Base of every model: a subclass sets `players` and `terms` and writes `objective`.
+
+    `compile`, `fit`, `evaluate`, `predict`, callbacks and saving are Keras's. The losses are the model's own.
 
     Attributes that a subclass defines:
         players: dict from a player's name to the list of its networks (built, disjoint).
@@ -137,15 +61,36 @@ class AdversarialModel(keras.Model):
     rounds: tuple[tuple[str, ...], ...]
     averaged: tuple[str, ...] = ()
     frozen: dict[str, list]
+    replaceable: tuple[str, ...] = ()
+    """Networks, by attribute, that __init__ takes as keyword arguments: functional models in place of the model's."""
+
+    def __init__(self, **kwargs):
+        given = {name: kwargs.pop(name) for name in self.replaceable if kwargs.get(name) is not None}
+        super().__init__(**{name: value for name, value in kwargs.items() if name not in self.replaceable})
+        self.own = tuple(given)
+        self.__dict__["_given"] = given  # past Keras, which would save them under this name
+
+    def network(self, name: str, make: Callable, /, *args, **kwargs) -> keras.Model:
+        """The network of this name that __init__ was given, or one that is made here.
+
+        Raises:
+            ValueError: what was given takes or returns other tensors than the model's own network does.
+        """
+        given = self._given.get(name)
+        if given is None:
+            return make(*args, **kwargs)
+        return fitting(given, name, make(*args, **kwargs))
 
     def set_players(self, players: dict, rounds=None):
         """Name the players, and who moves together (by default all, from one forward pass)."""
         self.players, self.frozen = players, {}
         self.rounds = tuple(rounds or (tuple(players),))
-        self.seeds = keras.random.SeedGenerator(0)
+        # As every layer's: drawn from Python's generator, which keras.utils.set_random_seed sets.
+        self.seeds = keras.random.SeedGenerator()
         playing = [player for player in players if any(player in round_ for round_ in self.rounds)]
         names = (*(f"{player}_loss" for player in playing), *self.terms)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.__dict__.pop("_given", None)
         # Its networks are functional and built, so the model is; a step never calls the model itself.
         self.built = True
 
@@ -169,6 +114,84 @@ class AdversarialModel(keras.Model):
         """
         return {}
 
+    @property
+    def takes(self) -> Specs:
+        """What a batch of `fit` holds, by name: of x and y, x is the first, and y "label" or the last.
+
+        Where nothing is named, batches are dicts that `objective` knows, and are not checked.
+        """
+        return {}
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """What the model does, by name; the first is what `model(x)` and `predict` do."""
+        return {}
+
+    def call(self, inputs, label=None):
+        """What the first of `signatures` does.
+
+        Args:
+            inputs: its first tensor, or a tuple or dict of all.
+            label: labels, where it takes some.
+        """
+        does = next(iter(self.signatures.values()), None)
+        if does is None:
+            raise NotImplementedError(f"{type(self).__name__} has nothing that it does by itself")
+        batch = self.as_batch(inputs if label is None else (inputs, label), does.inputs)
+        return does.call(*(batch[name] for name in does.inputs))
+
+    def as_batch(self, data, specs=None) -> dict:
+        """What `fit` hands over, as the dict that `objective` takes (vaekit.specs.as_batch)."""
+        return as_batch(type(self).__name__, self.takes if specs is None else specs, data)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Train, as keras.Model.fit.
+
+        Args:
+            x: an array, a dict of arrays, or batches of either: tf.data, a generator, a PyDataset. Pictures are uint8
+                or floats in 0..1.
+            y: labels [N], [N, 1] or one-hot, or what else the model draws; as the class says.
+            *args: as Keras has them.
+            **kwargs: as Keras has them.
+
+        Raises:
+            ValueError: the data are not what the model takes, or sample_weight or class_weight is given.
+        """
+        bound = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs).arguments
+        bound.pop("self")
+        self._refuse_weights(bound)
+        bound["x"] = self._checked(x, y)
+        if bound.get("validation_data") is not None:
+            val_x, val_y, weight = keras.utils.unpack_x_y_sample_weight(bound["validation_data"])
+            self._refuse_weights({"sample_weight": weight})
+            val_x = self._checked(val_x, val_y)
+            bound["validation_data"] = val_x if val_y is None else (val_x, val_y)
+        return super().fit(**bound)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Losses and terms of data, as keras.Model.evaluate; takes what `fit` takes."""
+        self._refuse_weights(kwargs)
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = self._checked(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """One step, as keras.Model.train_on_batch; takes what `fit` takes."""
+        self._refuse_weights(kwargs)
+        return super().train_on_batch(self._checked(x, y), y, *args, **kwargs)
+
+    def _checked(self, x, y):
+        return checked(type(self).__name__, self.takes, x, y)
+
+    def _refuse_weights(self, arguments: dict) -> None:
+        for name in ("sample_weight", "class_weight"):
+            if arguments.get(name) is not None:
+                raise ValueError(f"{type(self).__name__}: its losses are means over a batch, which take no {name}")
+
+    def predict_step(self, *args):
+        """What the model does with a batch, labels included."""
+        return backend_step.predict_step(self, *args)
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the model is built, and Keras's own would take a batch of tf.distribute's for it."""
 
@@ -184,37 +207,79 @@ class AdversarialModel(keras.Model):
         """One optimizer a player, as the paper has it."""
         return {player: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players}
 
-    def compile(self, optimizer=None, average=0.999, **kwargs):
+    def compile(
+        self,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        *,
+        average=0.999,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+        loss_weights=None,
+        weighted_metrics=None,
+        **players,
+    ):
         """Give every player its optimizer and build them.
 
         Args:
-            optimizer: dict from player to optimizer; players left out take the model's default.
+            optimizer: None for the paper's; the name of an optimizer or an optimizer, of which each player gets a copy;
+                or a dict from player to optimizer, in which players left out take the paper's.
+            loss, metrics, loss_weights, weighted_metrics: not taken: a model has its own losses and terms.
             average: momentum m of the moving average of `averaged` players' weights, 0 for none. It begins lower,
                 min(m, (1 + t) / (10 + t)) after t steps.
-            **kwargs: run_eagerly, steps_per_execution, jit_compile, as in Keras.
+            run_eagerly, steps_per_execution, jit_compile: as in Keras.
+            auto_scale_loss: whether losses are scaled where the model computes in mixed_float16.
+            **players: optimizers by player, in place of a dict.
 
         Raises:
-            ValueError: an optimizer is named for a player that the model has not.
+            ValueError: an optimizer is named for a player that the model has not, or a loss or metric is given.
         """
+        given = {
+            "loss": loss, "metrics": metrics, "loss_weights": loss_weights, "weighted_metrics": weighted_metrics
+        }  # fmt: skip
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{type(self).__name__} has losses and terms of its own: compile takes no {name}")
         if not isinstance(optimizer, PlayerOptimizers):
-            optimizer = self._player_optimizers(optimizer or {}, average)
+            optimizer = self._player_optimizers(optimizer, players, average, auto_scale_loss)
         optimizer.build({player: self.player_variables(player) for player in self.players})
-        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+        super().compile(
+            optimizer=optimizer,
+            auto_scale_loss=False,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
 
-    def _player_optimizers(self, given: dict, average: float) -> PlayerOptimizers:
+    def _player_optimizers(self, optimizer, players: dict, average: float, scale: bool) -> PlayerOptimizers:
+        if optimizer is not None and not isinstance(optimizer, dict):
+            one = keras.optimizers.get(optimizer)
+            optimizer = {player: _copy(one) for player in self.players}
+        given = {**(optimizer or {}), **players}
         unknown = sorted(set(given) - set(self.players))
         if unknown:
             raise ValueError(f"no player is called {', '.join(unknown)}; there are {', '.join(self.players)}")
         chosen = {**self.default_optimizers(), **given}
+        seen: list = []
         for player, chosen_optimizer in chosen.items():
-            optimizer = keras.optimizers.get(chosen_optimizer)
-            if self.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-            chosen[player] = optimizer
+            own = keras.optimizers.get(chosen_optimizer)
+            # One that another player has, or another model, keeps the slots of its variables.
+            if own.built or any(own is other for other in seen):
+                own = _copy(own)
+            seen.append(own)
+            own.name = player
+            if scale and self.dtype_policy.name == "mixed_float16":
+                own = keras.optimizers.LossScaleOptimizer(own, name=player)
+            chosen[player] = own
         return PlayerOptimizers(chosen, dict.fromkeys(self.averaged, average) if average else None)
 
     def get_compile_config(self):
-        """The optimizers and switches that compile_from_config takes."""
+        """The optimizers and switches that compile_from_config takes; None before `compile`."""
+        if not self.compiled:
+            return None
         return {
             "optimizer": keras.optimizers.serialize(self.optimizer),
             "run_eagerly": self.run_eagerly,
@@ -249,7 +314,7 @@ class AdversarialModel(keras.Model):
         Before the first step there are none yet, and the weights stay as they are.
         """
         worn = {}
-        for player in self.averaged:
+        for player in self.averaged if self.compiled else ():
             averages = self.optimizer.averaged(player)
             if averages is not None:
                 variables = self.player_variables(player)
@@ -278,11 +343,71 @@ class AdversarialModel(keras.Model):
     def get_config(self):
         """Mirror __init__: a model keeps every argument of its own under the argument's name."""
         config = super().get_config()
+        config |= {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.own}
         for base in type(self).__mro__[: type(self).__mro__.index(AdversarialModel)]:
             if "__init__" in vars(base):
                 parameters = inspect.signature(vars(base)["__init__"]).parameters
                 config |= {name: getattr(self, name) for name in parameters if name not in ("self", "kwargs")}
         return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make the model again, with networks of its user's where it had some."""
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in cls.replaceable
+            if isinstance(config.get(name), dict)
+        }
+        return super().from_config({**config, **networks}, custom_objects)
+
+    def save_to_preset(self, folder) -> None:
+        """Write the model's settings and weights, averaged ones where there are some, into a folder."""
+        presets.save(self, folder)
+
+    @classmethod
+    def from_preset(cls, name):
+        """A model from the folder that `save_to_preset` has written, or from a bundle, such as "inpaint".
+
+        Of a bundle, the networks that it holds have its weights; others, such as discriminators, are new.
+
+        Raises:
+            ValueError: it holds a model of another class.
+            vaekit.errors.UserError: there is no such folder or bundle, or it is damaged.
+        """
+        model = presets.load(name)
+        if not isinstance(model, cls):
+            raise ValueError(f"{name} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model
+
+    def export(self, filepath, format="tf_saved_model", verbose=False):
+        """Write what the model does as a SavedModel with a signature for each of `signatures`, or as ONNX.
+
+        Inputs and outputs are dicts of named tensors, with a batch of any size; images are float32 in 0..1 and labels
+        float32 rows, one-hot or of attributes. `serving_default` is what `predict` does. Averaged weights are exported
+        where there are some.
+
+        Args:
+            filepath: the folder to write; of ONNX, a file NAME.onnx in it for each signature.
+            format: "tf_saved_model" or "onnx".
+            verbose: whether the folder is told.
+
+        Raises:
+            ValueError: another format.
+            ImportError: TensorFlow, or for ONNX tf2onnx, is not installed, or Keras runs on another backend.
+        """
+        if format not in ("tf_saved_model", "onnx"):
+            raise ValueError(f"format is tf_saved_model or onnx, not {format}")
+        if keras.backend.backend() != "tensorflow":
+            raise ImportError(
+                f"export needs the TensorFlow backend, and this is {keras.backend.backend()}: save the model, and "
+                "export it where KERAS_BACKEND=tensorflow"
+            )
+        from vaekit import exported
+
+        with self.averages():
+            (exported.save_onnx if format == "onnx" else exported.save_model)(self.signatures, filepath)
+        if verbose:
+            print(f"{type(self).__name__} exported to {filepath}: {', '.join(self.signatures)}")
 
     # Keras saves weights, but not the state of random generators: without it a resumed run would
     # draw other noise than the uninterrupted one.
@@ -304,3 +429,8 @@ class AdversarialModel(keras.Model):
         super().load_own_variables(own)
         for index, variable in enumerate(states):
             variable.assign(store[f"seed_{index}"])
+
+
+def _copy(optimizer):
+    """An optimizer of the same settings, without slots."""
+    return type(optimizer).from_config(optimizer.get_config())

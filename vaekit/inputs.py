@@ -16,12 +16,15 @@ from pathlib import Path
 from vaekit import console
 from vaekit.errors import UserError
 from vaekit.images import SUFFIXES, ImageError
+from vaekit.images.reading import reason
 
 PIPE = "-"
 """Standard input, or standard output."""
 MASK = re.compile(r"(.+)_mask\d*")
 """What the mask of a photo is called that lies beside it."""
 _PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+MOST_PIPED = 2_000_000_000
+"""Bytes of a picture from a pipe, which are kept in a temporary file."""
 NOT_LOOKED_INTO = frozenset({"@eaDir", "__MACOSX"})
 """Folders of thumbnails and resource forks, which do not begin with a dot as others do."""
 
@@ -38,12 +41,6 @@ class Input:
 
     def __str__(self) -> str:
         return self.name or str(self.path)
-
-
-def reason(error: Exception) -> str:
-    """Why the system refused something, in lower case."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0].lower()
 
 
 def look(path: str | os.PathLike[str]) -> os.stat_result | None:
@@ -169,8 +166,11 @@ def find_inputs(
             dropped.append(name)
             continue
         if status and stat.S_ISREG(status.st_mode):
-            whose = _mask_of(path) if _is_aside(path, path.parent, leave_out) else _result_of(path, command)
-            if any(os.path.abspath(each) in named for each in whose):
+            if _is_aside(path, path.parent, leave_out):
+                whose = _mask_of(path) if os.path.isdir(leave_out or "") else names  # one mask is all the others'
+            else:
+                whose = _result_of(path, command)
+            if named & {os.path.abspath(os.path.expanduser(each)) for each in whose} - {os.path.abspath(path)}:
                 dropped.append(name)
                 continue
             new = [Input(path, Path(path.name))]
@@ -179,9 +179,13 @@ def find_inputs(
         for item in new:
             found.setdefault(os.path.abspath(item.path), item)
     if dropped:
-        more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
-        console.warn(f"{dropped[0]}{more}: left out, a mask or an earlier result, as other names are not")
+        console.warn(f"{first_of(dropped)}: left out, a mask or an earlier result, as other names are not")
     return list(found.values())
+
+
+def first_of(names: Sequence[object]) -> str:
+    """The first of some names, and how many more there are."""
+    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
 
 def _gathered(
@@ -256,7 +260,10 @@ def _from_pipe(name: str) -> Input:
         if name == PIPE and (sys.stdin is None or sys.stdin.isatty()):
             raise UserError("-: standard input is a terminal; a picture is expected from a pipe")
         with path.open("wb") as file, sys.stdin.buffer if name == PIPE else open(name, "rb") as pipe:
-            shutil.copyfileobj(pipe, file)
+            for chunk in iter(lambda: pipe.read(1 << 20), b""):
+                file.write(chunk)
+                if file.tell() > MOST_PIPED:
+                    raise UserError(f"{name}: more than {MOST_PIPED} bytes, and no end")
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {reason(error)}") from None
     return Input(path, Path(path.name), name)

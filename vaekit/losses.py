@@ -152,13 +152,16 @@ def energy_margin_loss(real, fake, margin=1.0):
 
 
 def pull_away(codes):
-    """Mean of the squared cosines of all pairs of codes [N, D] (Zhao et al. 2017, eq. 5); 0 where none are alike."""
+    """Mean of the squared cosines of all pairs of codes [N, D] (Zhao et al. 2017, eq. 5); 0 where none are alike.
+
+    One code makes no pair: 0.
+    """
     codes = _examples(codes)
     codes = codes / ops.sqrt(ops.sum(codes**2, axis=1, keepdims=True) + 1e-12)
     cosines = ops.matmul(codes, ops.transpose(codes))
     count = ops.cast(ops.shape(codes)[0], "float32")
     # The diagonal is 1, of codes that are not all zero.
-    return (ops.sum(cosines**2) - ops.sum(ops.diagonal(cosines) ** 2)) / (count * (count - 1.0))
+    return (ops.sum(cosines**2) - ops.sum(ops.diagonal(cosines) ** 2)) / ops.maximum(count * (count - 1.0), 1.0)
 
 
 def equilibrium(real_loss, fake_loss, target=0.68, margin=0.35):
@@ -263,7 +266,8 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 def maximum_mean_discrepancy(a, b, variance=1.0):
     """Unbiased estimate of MMD^2 between two sets of codes [N, D] (Tolstikhin et al. 2018, algorithm 2).
 
-    The kernel is the inverse multiquadric C / (C + ||a - b||^2), C = 2 D variance s summed over SCALES s.
+    The kernel is the inverse multiquadric C / (C + ||a - b||^2), C = 2 D variance s summed over SCALES s. One code
+    tells nothing of a distribution: 0.
 
     Args:
         a: [N, D].
@@ -276,9 +280,9 @@ def maximum_mean_discrepancy(a, b, variance=1.0):
     total = 0.0
     for scale in SCALES:
         c = 2.0 * a.shape[-1] * variance * scale
-        within = ops.sum(apart * (c / (c + aa) + c / (c + bb))) / (count * (count - 1.0))
+        within = ops.sum(apart * (c / (c + aa) + c / (c + bb))) / ops.maximum(count * (count - 1.0), 1.0)
         total += within - 2.0 * ops.mean(c / (c + ab))
-    return total
+    return total * ops.cast(count > 1.0, "float32")
 
 
 def pairwise_log_distance(x, z):

@@ -46,7 +46,7 @@ class Mtcnn:
         UserError: the package is not installed, or damaged.
     """
 
-    def __init__(self, least: float = 0.97):
+    def __init__(self, least: float = 0.9):
         self.least = least
         self._propose, self._refine, self._output = load()
 

@@ -68,7 +68,7 @@ MinScore = Annotated[
         "--min-score",
         min=0,
         max=1,
-        help="Edit no face of which the finder is less sure. [default: 0.97 of MTCNN, 0.9 of YuNet]",
+        help="Edit no face of which the finder is less sure. [default: 0.9]",
         show_default=False,
     ),
 ]

@@ -15,7 +15,8 @@ import numpy as np
 from vaekit import console, images
 from vaekit.errors import UserError
 from vaekit.images import SUFFIXES, ImageError
-from vaekit.inputs import MASK, PIPE, Input, below, look, reason
+from vaekit.images.reading import reason
+from vaekit.inputs import MASK, PIPE, Input, below, first_of, look
 
 ONE_PIXEL = (1, 1, 3)
 """Every format holds so much: whether a suffix can be written at all is asked with it."""
@@ -180,8 +181,9 @@ class Outputs:
                 if self.overwrite and path in kept and path in certain:
                     raise UserError(f"{path}: an output would replace {kept[path]}; name another")
         if results and not self.overwrite:
+            left_out = [item for item in self.inputs if item in results]
             self.inputs = [item for item in self.inputs if item not in results]
-            console.warn(f"{', '.join(sorted(map(str, results)))}: left out, named as a result of another input is")
+            console.warn(f"{first_of(left_out)}: left out, named as a result of another input is")
         return kept
 
     def suffix(self, item: Input) -> str:

@@ -1,5 +1,6 @@
 """Weights as bundles store them: smaller than networks compute with, read back into float32 as ever."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -76,11 +77,18 @@ def halve_weights(proto):
 
 
 def byte_weights(proto):
-    """Store every large float32 weight of an ONNX graph as int8 and a scale a channel, multiplied where it is used.
+    """Store large float32 weights of an ONNX graph as int8 and a scale a channel, multiplied where they are used.
 
-    What was rounded so before is multiples of its scales: they are found again, and nothing is lost.
+    That is for what was rounded so before: it is multiples of its scales, which are found again, and nothing is lost.
+    The others are stored as float16.
     """
-    return _pack(proto, _in_bytes)
+    return _pack(proto, _in_bytes_or_halved)
+
+
+def _in_bytes_or_halved(name: str, weight: np.ndarray):
+    scale = scales(weight, axis=0 if weight.ndim == 4 else -1)
+    off = np.abs(to_bytes(weight, scale) * scale - weight).max()
+    return (_in_bytes if off < 1e-3 * scale.max() else _halved)(name, weight)
 
 
 class HalfWeights:
@@ -98,11 +106,11 @@ class HalfWeights:
         self.networks = networks
         self._originals = [v for network in networks for v in network.variables]
         self.module = tf.Module()
-        self.module.copies = [_constant(self.smaller(keras.ops.convert_to_numpy(v))) for v in self._originals]
+        self.module.copies = [_constant(self.smaller(v)) for v in self._originals]
 
-    def smaller(self, weight: np.ndarray) -> np.ndarray:
+    def smaller(self, variable: keras.Variable) -> np.ndarray:
         """What is stored of one of the networks' weights."""
-        return weight.astype(np.float16)
+        return keras.ops.convert_to_numpy(variable).astype(np.float16)
 
     def load(self, bundle: Path) -> None:
         """Give the networks the weights of the same networks that a bundle's folder holds."""
@@ -113,33 +121,55 @@ class HalfWeights:
     def _read(self, stored, index: int) -> np.ndarray:
         return stored.get_tensor(f"copies/{index}/.ATTRIBUTES/VARIABLE_VALUE")
 
-    def worn(self):
-        """A context within which the networks compute with the copies; open it inside the traced function."""
-        pairs = zip(self._originals, self._restored(), strict=True)
-        return keras.StatelessScope([(variable, tf.cast(copy, variable.dtype)) for variable, copy in pairs])
+    def worn(self, *networks: keras.Model):
+        """A context within which networks compute with the copies, by default all; open it in the traced function.
 
-    def _restored(self):
-        return self.module.copies
+        A function that runs some of the networks, and names them, has no nodes for the others' weights.
+        """
+        named = {id(variable) for network in networks or self.networks for variable in network.variables}
+        return keras.StatelessScope(
+            [
+                (variable, tf.cast(self._restored(index), variable.dtype))
+                for index, variable in enumerate(self._originals)
+                if id(variable) in named
+            ]
+        )
+
+    def _restored(self, index: int):
+        return self.module.copies[index]
 
 
 class ByteWeights(HalfWeights):
-    """int8 copies with a float32 scale for each output channel: a quarter of the file."""
+    """int8 copies with a float32 scale for each output channel: a quarter of the file.
+
+    Args:
+        networks: whose weights they are.
+        halved: further networks, whose weights are stored as float16.
+    """
 
     pack = staticmethod(byte_weights)
 
-    def __init__(self, networks: list[keras.Model]):
-        super().__init__(networks)
-        weights = [keras.ops.convert_to_numpy(v) for v in self._originals]
-        self.module.scales = [_constant(scales(w)) if w.size > SMALLEST else _constant(np.float32(1)) for w in weights]
+    def __init__(self, networks: list[keras.Model], halved: Sequence[keras.Model] = ()):
+        self._exact = {id(variable) for network in halved for variable in network.variables}
+        super().__init__([*networks, *halved])
+        self.module.scales = [
+            _constant(scales(keras.ops.convert_to_numpy(v)) if self._in_bytes(v) else np.float32(1))
+            for v in self._originals
+        ]
 
-    def smaller(self, weight: np.ndarray) -> np.ndarray:
+    def _in_bytes(self, variable: keras.Variable) -> bool:
+        return int(np.prod(variable.shape)) > SMALLEST and id(variable) not in self._exact
+
+    def smaller(self, variable: keras.Variable) -> np.ndarray:
         """int8 where it is large."""
-        return to_bytes(weight, scales(weight)) if weight.size > SMALLEST else super().smaller(weight)
+        if not self._in_bytes(variable):
+            return super().smaller(variable)
+        weight = keras.ops.convert_to_numpy(variable)
+        return to_bytes(weight, scales(weight))
 
     def _read(self, stored, index: int) -> np.ndarray:
         scale = stored.get_tensor(f"scales/{index}/.ATTRIBUTES/VARIABLE_VALUE")
         return super()._read(stored, index).astype(np.float32) * scale
 
-    def _restored(self):
-        pairs = zip(self.module.copies, self.module.scales, strict=True)
-        return [tf.cast(copy, tf.float32) * scale for copy, scale in pairs]
+    def _restored(self, index: int):
+        return tf.cast(self.module.copies[index], tf.float32) * self.module.scales[index]

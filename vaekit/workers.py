@@ -127,6 +127,7 @@ def _scheduled(pool: Any, task: Any) -> Any:
 
 
 def _begin(work: bytes, threads: int) -> None:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))  # NumPy reads it when it is first imported
     import cv2
 
     _shared.update(work=work, threads=threads)

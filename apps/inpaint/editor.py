@@ -11,7 +11,7 @@ from vaekit import faces, images, texture
 from vaekit.bundle import find
 from vaekit.grey import keep_grey
 from vaekit.resample import from_nearest
-from vaekit.runtime import Network, RuntimeName, open_network
+from vaekit.runtime import Network, RuntimeName, check_cancelled, open_network
 
 COARSE = 64
 """Side of the coarsest pass, in pixels: what the network was trained at."""
@@ -28,7 +28,7 @@ REACH = 16
 BATCH = 8
 SURROUNDINGS = 3.5
 """Side of the rectangle whose patches may fill a hole, as a multiple of the hole's."""
-THIN = 8.0
+THIN = 12.0
 """Depth of a hole, in pixels, up to which the network fills it: what is known reaches all of it."""
 
 FillName = Literal["auto", "network", "texture"]
@@ -107,6 +107,7 @@ class Editor:
         crops = [aligned(image, mask, face) for face in found]
         fills = []
         for window in windows(mask):
+            check_cancelled()
             crop = next((crop for crop in crops if crop.holds(window)), None)
             filled = None
             if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,12 +20,19 @@ if TYPE_CHECKING:
 def superres(
     inputs: options.Inputs,
     scale: Annotated[
-        float, typer.Option("--scale", "-s", min=1, max=4, help="How many times larger; 2, 3 and 4 are exact.")
+        float,
+        typer.Option(
+            "--scale", "-s", min=1, max=4, help="How many times larger; 1, which cleans alone, 2, 3 and 4 are exact."
+        ),
     ] = 4,
     detail: Annotated[
         float,
         typer.Option(min=0, max=1, help="From 0, the least erroneous enlargement, to 1, as sharp as photos are."),
     ] = 0.5,
+    clean: Annotated[
+        str,
+        typer.Option(help="How much noise, blur and compression to remove, from 0 to 1; auto estimates it."),
+    ] = "auto",
     output: options.Output = None,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -38,7 +48,7 @@ def superres(
     bundle: options.Bundle = "superres",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
-    """Enlarge photos.
+    """Enlarge photos, and clean them of noise, blur and compression.
 
     Examples:
 
@@ -46,15 +56,15 @@ def superres(
 
       vaekit superres photos/ --scale 2 -o large/ --recursive
 
-      vaekit superres scan.png --detail 0
+      vaekit superres scan.png --detail 0 --clean 0
+
+      vaekit superres old.jpg --scale 1
 
       vaekit superres face.png --detail 1 --samples 4
     """
     from vaekit import batch
-    from vaekit.errors import UserError
 
-    if scale == 1:
-        raise UserError("--scale 1 would leave everything as it is: name a scale above 1")
+    amount = _amount(clean)
     todo, targets = batch.plan(
         inputs,
         "superres",
@@ -71,11 +81,28 @@ def superres(
         runtime=runtime.value,
         scale=scale,
         detail=detail,
+        clean=amount,
         seed=seed,
         max_pixels=max_pixels,
+        alone=len(todo) == 1,
     )
     status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
     raise typer.Exit(status)
+
+
+def _amount(clean: str) -> float | None:
+    """A number from 0 to 1, or None for auto."""
+    from vaekit.errors import UserError
+
+    if clean == "auto":
+        return None
+    try:
+        amount = float(clean)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1:
+        raise UserError(f"--clean {clean}: expected auto or a number from 0 to 1")
+    return amount
 
 
 def _open(
@@ -86,8 +113,10 @@ def _open(
     runtime: RuntimeName,
     scale: float,
     detail: float,
+    clean: float | None,
     seed: int | None,
     max_pixels: int,
+    alone: bool,
 ) -> batch.Edit:
     from vaekit import batch, images
     from vaekit.apps.superres.editor import Editor
@@ -102,10 +131,29 @@ def _open(
                 f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
             )
         paths = targets.paths(item, (height, width, *picture.pixels.shape[2:]), picture.pixels.dtype)
+        amount = editor.estimate(picture.pixels) if clean is None else clean
+        notes = list(picture.notes)
+        if clean is None and amount:
+            notes.append(f"cleaned as it looks (--clean {amount:.2f}); --clean 0 leaves noise and compression")
         for number, path in targets.missing(paths):
             drawn = (seed or 0) + number if len(paths) > 1 else seed
-            enlarged = editor(picture.pixels, scale, detail=detail, seed=drawn)
+            with _bar(alone, item) as progress:
+                enlarged = editor(picture.pixels, scale, detail=detail, clean=amount, seed=drawn, progress=progress)
             targets.write(path, enlarged, like=picture)
-        return batch.Edited(paths, picture.notes)
+        return batch.Edited(paths, notes, {"clean": amount})
 
     return edit
+
+
+@contextlib.contextmanager
+def _bar(alone: bool, item: batch.Input) -> Iterator[Callable[[float], object] | None]:
+    """What moves a bar for a lone picture, where somebody looks; a folder's bar counts pictures."""
+    if not alone or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(item.path.name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)

@@ -20,7 +20,7 @@ def inputs(editor: Editor) -> dict[str, Spec]:
 def answer(
     editor: Editor, max_pixels: int, *, image_bytes: bytes, scale: np.int32, detail: np.float32, seed: np.int32
 ) -> np.ndarray:
-    """Enlarge one picture; seed 0 is the likeliest detail.
+    """Enlarge one picture, and clean it as much as it is estimated to need; seed 0 is the likeliest detail.
 
     Raises:
         ImageError: the file is none.

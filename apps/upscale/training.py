@@ -1,9 +1,10 @@
 """Training side of the faithful enlargement: large crops, and what antialiased bicubic shrinking leaves of them."""
 
+import cv2
 import numpy as np
 from keras import ops
 
-from vaekit.apps.superres.editor import SCALES
+from vaekit.apps.superres.editor import LARGER
 from vaekit.data import shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models.upscaler import Upscaler
@@ -14,14 +15,26 @@ from vaekit.training import Task
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """For every scale s a crop "large_s" [s * H, s * W, 3] and its bicubic "small_s" [H, W, 3]; float32 in 0..1.
 
-    Crops are turned and mirrored by whole quarters alone and never resampled: what is to be learned is what their
-    pixels look like.
+    Crops are turned and mirrored by whole quarters.
     """
     found = {}
-    for s in SCALES:
-        found[f"large_{s}"] = crop(item["image"], (s * shape[0], s * shape[1]), rng)
+    for s in LARGER:
+        found[f"large_{s}"] = sharp_crop(item["image"], s, (s * shape[0], s * shape[1]), rng)
         found[f"small_{s}"] = shrink(found[f"large_{s}"], s, rng, data.realistic)
     return found
+
+
+def sharp_crop(image: np.ndarray, scale: int, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A crop [H, W, 3] for an enlargement by `scale`; half of them, and all of scale 1, are shrunk from larger ones.
+
+    Shrinking removes what a camera or a lossy file has done to the pixels. It must leave room for the crop, so the
+    larger the scale, the less is shrunk.
+    """
+    if scale > 1 and rng.random() < 0.5:
+        return crop(image, shape, rng)
+    zoom = 2.0 if scale == 1 else rng.uniform(1.0, 1.0 + 2.0 / scale)
+    larger = crop(image, (round(zoom * shape[0]), round(zoom * shape[1])), rng)
+    return cv2.resize(larger, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def crop(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

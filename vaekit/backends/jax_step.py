@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from vaekit.backends.batch import as_batch
+from vaekit.backends.batch import predicted
 
 
 def train_step(model, state, data):
     """Play every round once; returns (logs, new state)."""
     trainable, non_trainable, optimizer, metrics = state
-    batch = as_batch(data)
+    batch = model.as_batch(data)
     optimizer = list(optimizer)
     for players in model.rounds:
         trainable, non_trainable, optimizer, metrics = _play(
@@ -83,10 +83,15 @@ def test_step(model, state, data):
         *zip(model.metrics_variables, metrics, strict=True),
     ]
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        losses, terms = model.objective(as_batch(data), training=False)
+        losses, terms = model.objective(model.as_batch(data), training=False)
         model.track(losses, terms)
     metrics = _current(scope, model.metrics_variables)
     return _results(model, metrics), (trainable, _current(scope, model.non_trainable_variables), metrics)
+
+
+def predict_step(model, state, data):
+    """What the model does with a batch; returns (outputs, new non-trainable variables)."""
+    return model.stateless_call(*state, predicted(data))
 
 
 def _results(model, metrics):

@@ -2,13 +2,13 @@
 
 import tensorflow as tf
 
-from vaekit.backends.batch import as_batch
+from vaekit.backends.batch import predicted
 from vaekit.backends.tensorflow_replicas import mean
 
 
 def train_step(model, data):
     """Play every round once; returns the running means of losses and terms."""
-    batch = as_batch(data)
+    batch = model.as_batch(data)
     for players in model.rounds:
         _play(model, players, batch)
     model.optimizer.iterations.assign_add(1)
@@ -41,6 +41,11 @@ def _play(model, players, batch):
 
 def test_step(model, data):
     """Losses and terms of a batch, nobody moves."""
-    losses, terms = model.objective(as_batch(data), training=False)
+    losses, terms = model.objective(model.as_batch(data), training=False)
     model.track(losses, terms)
     return model.get_metrics_result()
+
+
+def predict_step(model, data):
+    """What the model does with a batch."""
+    return model(predicted(data))

@@ -3,10 +3,10 @@
 from vaekit.data import holes
 from vaekit.data.augment import crop_resize, erase, match_channels, to_unit
 from vaekit.data.batches import Batches
-from vaekit.data.degrade import shrink
+from vaekit.data.degrade import degrade, shrink
 from vaekit.data.sources import DataError, Holdout, JoinedSource, WithOther, open_source
 
 __all__ = [
     "Batches", "DataError", "Holdout", "JoinedSource", "WithOther",
-    "crop_resize", "erase", "holes", "match_channels", "open_source", "shrink", "to_unit",
+    "crop_resize", "degrade", "erase", "holes", "match_channels", "open_source", "shrink", "to_unit",
 ]  # fmt: skip

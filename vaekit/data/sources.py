@@ -17,7 +17,8 @@ import numpy as np
 from vaekit import images
 from vaekit.data.augment import match_channels
 from vaekit.errors import UserError
-from vaekit.inputs import check_readable, image_files, reason
+from vaekit.images.reading import reason
+from vaekit.inputs import check_readable, image_files
 
 KEEP_BYTES = 1_000_000_000
 """Of decoded images that a folder keeps in memory."""

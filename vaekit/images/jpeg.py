@@ -17,6 +17,7 @@ _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _SEQUENTIAL = {0xC0, 0xC1, 0xC9}
 _MOST_PIXELS_IN_A_BYTE = 8 * 64  # a bit for each block of 8x8, the least that a scan can spend
 _MOST_BYTES_OF_A_PIXEL = 16
+_MOST_ROWS = 65500  # of libjpeg
 _JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
 
 
@@ -34,6 +35,11 @@ def read(file: BinaryIO, check_size: CheckSize) -> Decoded:
     if count > _MOST_PIXELS_IN_A_BYTE * len(pixels):
         raise damaged(f"{len(pixels)} bytes cannot hold {head.width}x{head.height} pixels")
     colour = native.decode("jpeg", b"".join((*head.kept, pixels)), (head.width, head.height), (head.bands,), {"uchar"})
+    # Of a size that is too large pixels are missing; one that is too small shows where one more row can be decoded.
+    taller = head.taller()
+    shrink = {"shrink": 8} if min(head.width, head.height) > 64 else {}  # an eighth of the work
+    if taller and native.is_whole("jpeg", b"".join((*taller, pixels)), **shrink):
+        raise damaged("it has more pixels than its size says")
     icc = b"".join(head.profile[number] for number in sorted(head.profile)) or None
     if head.bands < 4:
         return Decoded(colour, head.exif, icc, head.dpi)
@@ -48,7 +54,7 @@ class _Head:
         self.check_size = check_size
         self.kept = [b"\xff\xd8"]
         self.width = self.height = self.bands = 0
-        self.sequential = False
+        self.sequential, self.block = False, 8
         self.exif: bytes | None = None
         self.profile: dict[int, bytes] = {}
         self.dpi: tuple[float, float] | None = None
@@ -71,11 +77,23 @@ class _Head:
         if marker in _KEPT or (marker == 0xEE and body.startswith(b"Adobe")) or body is _JFIF:
             self.kept.append(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
 
+    def taller(self) -> list[bytes] | None:
+        """`kept`, where the picture is said to have one more row of blocks; None where that need not be tried.
+
+        Progressive scans are decoded to their ends, so that what is left over is noticed at once.
+        """
+        height = self.block * (-(-self.height // self.block) + 1)
+        if height > _MOST_ROWS or not self.sequential:
+            return None
+        return [part[:5] + struct.pack(">H", height) + part[7:] if part[1] in _FRAMES else part for part in self.kept]
+
     def _frame(self, marker: int, body: bytes) -> None:
         if self.bands or len(body) < 6:
             raise damaged("its header is not whole, or not the only one")
         precision, self.height, self.width, self.bands = struct.unpack(">BHHB", body[:6])
         self.sequential = marker in _SEQUENTIAL
+        samplings = [sampling & 15 for sampling in body[7 : 6 + 3 * self.bands : 3]]
+        self.block = 8 * max(samplings, default=1)
         self.check_size(self.width, self.height)
         if precision != 8:
             raise ImageError(f"a JPEG of {precision} bits a colour is not supported")

@@ -7,9 +7,16 @@ caller and prints nothing.
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Collection
+from typing import Any
+
 import numpy as np
 
-from vaekit.images.picture import damaged
+from vaekit.images.picture import ImageError, damaged
+
+_LOG = threading.Lock()
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 
@@ -30,20 +37,47 @@ def decode(loader: str, data: bytes, size: tuple[int, int], bands: tuple[int, ..
     Raises:
         ImageError: the file is damaged, or is not what it was said to be.
     """
+    image, memory = _pixels(loader, data, size, bands, dtypes)
+    return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+
+
+def is_whole(loader: str, data: bytes, **options: Any) -> bool:
+    """Whether all rows of a file can be decoded; `options` are the loader's. The pixels are not kept."""
+    try:
+        _pixels(loader, data, None, range(100), set(_DTYPES), **options)
+    except ImageError:
+        return False
+    return True
+
+
+def _pixels(
+    loader: str, data: bytes, size: tuple[int, int] | None, bands: Collection[int], dtypes: set[str], **options: Any
+) -> tuple[Any, Any]:
     import pyvips
 
-    try:
-        # The result of a source is never kept in libvips's cache, as that of a buffer is.
-        source = pyvips.Source.new_from_memory(data)
-        image = getattr(pyvips.Image, f"{loader}load_source")(source, fail_on="warning", access="sequential")
-        if (image.width, image.height) != size or image.bands not in bands or image.format not in dtypes:
-            raise damaged("its parts contradict each other")
-        # libvips allocates once, row by row: no copy is made.
-        memory = image.write_to_memory()
-    except pyvips.Error as error:
-        reason = str(error.detail or error).strip().splitlines() or ["cannot be decoded"]
-        raise damaged(reason[0]) from None
-    return np.frombuffer(memory, _DTYPES[image.format]).reshape(image.height, image.width, image.bands)
+    # libvips looks for warnings before each group of rows, not after the last; those are in its log of errors, which
+    # all threads share.
+    with _LOG if loader == "jpeg" else contextlib.nullcontext():
+        try:
+            if loader == "jpeg":
+                pyvips.vips_lib.vips_error_clear()
+            # The result of a source is never kept in libvips's cache, as that of a buffer is.
+            source = pyvips.Source.new_from_memory(data)
+            load = getattr(pyvips.Image, f"{loader}load_source")
+            image = load(source, fail_on="warning", access="sequential", **options)
+            other_size = size is not None and (image.width, image.height) != size
+            if other_size or image.bands not in bands or image.format not in dtypes:
+                raise damaged("its parts contradict each other")
+            # libvips allocates once and fills it row by row: no copy is made.
+            memory = image.write_to_memory()
+            log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+        except pyvips.Error as error:
+            log = str(error.detail or error).strip() or "cannot be decoded"
+        else:
+            log = log if loader == "jpeg" and "VipsJpeg:" in log else ""
+    if log:
+        raise damaged(log.splitlines()[0].strip())
+    return image, memory
 
 
 def from_cmyk(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from vaekit.images.picture import ANIMATED, CheckSize, Decoded, damaged
 from vaekit.images.png import INCH
 
+_WORD = 8
 _MOST_PIXELS_IN_A_BYTE = {"bmp_rle": 255, "gif": 4096}
 
 
@@ -38,15 +39,18 @@ def read_bmp(file: BinaryIO, check_size: CheckSize) -> Decoded:
         raise damaged(f"its header: {error}") from None
     check_size(*image.size)
     tile: Any = image.tile[0]
+    file.seek(34)
+    bytes_told, *told = struct.unpack("<Iii", file.read(12).ljust(12, b"\0"))
     if tile.codec_name == "raw":
-        whole = tile.offset + tile.args[1] * image.height <= size
+        needed = tile.args[1] * image.height
+        whole = tile.offset + needed <= size
+        if bytes_told > needed + _WORD:
+            raise damaged("it has more pixels than its size says")
     else:
         whole = image.width * image.height <= _MOST_PIXELS_IN_A_BYTE["bmp_rle"] * size
     if not whole:
         raise damaged("it ends too early")
     dpi = image.info.get("dpi")
-    file.seek(38)
-    told = struct.unpack("<ii", file.read(8).ljust(8, b"\0"))
     if dpi and min(told) > 0:
         dpi = (told[0] * INCH, told[1] * INCH)
     return Decoded(_pixels(image), dpi=dpi if dpi and min(dpi) > 0 else None)

@@ -19,7 +19,7 @@ from vaekit.images.picture import CheckSize, Decoded, ImageError, damaged
 PAGES = "several pages: only the first is used"
 LARGEST = "several pages: only the largest is used"
 _MOST_PAGES = 1000
-_STRIP_BYTES = 1 << 20
+_STRIP_BYTES, _WORD = 1 << 20, 8
 _TYPE, _OLD_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _LENGTHS, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
@@ -38,6 +38,8 @@ _OTHER_COLOURS = {4: "a transparency mask", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU
 _NONE, _JPEG, _DEFLATE, _PACKBITS = 1, 7, (8, 32946), 32773
 # The most bytes that a byte of each compression can stand for; of the others there is no such limit.
 _GROWTH = {_NONE: 1, 5: 1400, _JPEG: 512, 8: 1100, 32946: 1100, _PACKBITS: 64, 2: None, 3: None, 4: None}
+_LENGTH_UNKNOWN = {2, 3, 4, 5, _PACKBITS}
+"""Compressions that show what a part holds only where it is decoded."""
 _OTHER_COMPRESSIONS = {
     6: "JPEG of the old kind", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL",
     52546: "JPEG XL", 34887: "LERC",
@@ -191,13 +193,17 @@ def _parts(tags: TagFile, page: _Page) -> _Parts:
     count = -(-page.width // width) * -(-page.height // height) * planes
     offsets = tags.numbers(page.entries.get(_TILES if tiled else _STRIPS))
     lengths = tags.numbers(page.entries.get(_TILE_LENGTHS if tiled else _LENGTHS))
-    if len(offsets) < count or len(lengths) < count:
-        raise damaged("it has fewer parts than its size needs")
-    return _Parts(list(zip(offsets[:count], lengths, strict=False)), width, height, tiled, planes)
+    if len(offsets) != count or len(lengths) != count:
+        raise damaged("it has not as many parts as its size needs")
+    return _Parts(list(zip(offsets, lengths, strict=True)), width, height, tiled, planes)
 
 
 def _check_parts(tags: TagFile, page: _Page, parts: _Parts) -> None:
     """Each part must lie inside of the file, and have no fewer bytes than its pixels can do with."""
+    # A part that is empty in all may stand in the file once, so the same place twice is right.
+    places = sorted(set(parts.places))
+    if any(at + length > after for (at, length), (after, _) in itertools.pairwise(places)) or places[0][0] < 8:
+        raise damaged("its parts overlap")
     size = -(-parts.width * (page.samples // parts.planes) * page.bits // 8) * parts.height
     last, in_plane = page.height % parts.height or parts.height, len(parts.places) // parts.planes
     for number, (at, length) in enumerate(parts.places):
@@ -210,8 +216,12 @@ def _check_parts(tags: TagFile, page: _Page, parts: _Parts) -> None:
         growth = _GROWTH[page.compression]
         if growth and length * growth < needed:
             raise damaged(f"a part of {length} bytes cannot hold its {needed}")
-        if page.compression in _DEFLATE:
-            _check_deflate(tags.read(at, length), needed)
+        if page.photometric == _YCBCR:
+            continue
+        if page.compression == _NONE:
+            _check_length(length, needed, size)
+        elif page.compression in _DEFLATE:
+            _check_length(_inflated(tags.read(at, length), size), needed, size)
 
 
 def _only_pixels(tags: TagFile, page: _Page, parts: _Parts) -> bytes:
@@ -245,8 +255,16 @@ def _with_offsets(own: Tags, below: Mapping[int, Tags], tag: int, lengths: list[
     return directories.build(own | {tag: directories.longs(*offsets)}, below, order)
 
 
-def _check_deflate(data: bytes, size: int) -> None:
-    """A part must be a whole zlib stream of so many bytes at least."""
+def _check_length(found: int, needed: int, size: int) -> None:
+    """A part has the bytes of its rows, or of as many rows as the others have; some writers fill up to a whole word."""
+    if found < needed:
+        raise damaged("it has fewer pixels than its size says")
+    if not (found < needed + _WORD or size <= found < size + _WORD):
+        raise damaged("it has more pixels than its size says")
+
+
+def _inflated(data: bytes, size: int) -> int:
+    """The bytes that a part holds, which must be a whole zlib stream."""
     stream, found = zlib.decompressobj(), 0
     try:
         for start in range(0, len(data), 1 << 14):
@@ -255,8 +273,9 @@ def _check_deflate(data: bytes, size: int) -> None:
                 raise damaged("it has more pixels than its size says")
     except zlib.error as error:
         raise damaged(f"its pixels: {str(error).rpartition(': ')[2]}") from None
-    if found < size or not stream.eof:
-        raise damaged("its pixels are not what its size says")
+    if not stream.eof:
+        raise damaged("its pixels end without a checksum")
+    return found
 
 
 def _profile(tags: TagFile, page: _Page) -> bytes | None:
@@ -267,14 +286,28 @@ def _profile(tags: TagFile, page: _Page) -> bytes | None:
 def _decode(tags: TagFile, page: _Page) -> np.ndarray:
     parts = _parts(tags, page)
     _check_parts(tags, page, parts)
+    if not parts.tiled and page.compression in _LENGTH_UNKNOWN and page.photometric != _YCBCR:
+        _check_last(tags, page, parts)
     if not (parts.tiled and parts.planes > 1):
         return _native(tags, page, parts)
     # libvips reads no tiles of separate planes.
     if page.photometric == _WHITE_IS_ZERO:
         raise ImageError("a TIFF of tiles in separate planes where white is zero is not supported")
-    grey, each = replace(page, photometric=_BLACK_IS_ZERO, samples=1, extra=()), len(parts.places) // parts.planes
+    grey, each = _plane(page), len(parts.places) // parts.planes
     planes = [parts.places[start : start + each] for start in range(0, len(parts.places), each)]
     return np.concatenate([_native(tags, grey, replace(parts, places=p, planes=1)) for p in planes], axis=2)
+
+
+def _plane(page: _Page) -> _Page:
+    return replace(page, photometric=_BLACK_IS_ZERO, samples=1, extra=())
+
+
+def _check_last(tags: TagFile, page: _Page, parts: _Parts) -> None:
+    """The last strip must not have one row more than strips have: that would be a size that is too small."""
+    one = replace(page if parts.planes == 1 else _plane(page), height=parts.height + 1)
+    taller = replace(parts, places=parts.places[-1:], height=parts.height + 1, planes=1)
+    if native.is_whole("tiff", _only_pixels(tags, one, taller)):
+        raise damaged("it has more pixels than its size says")
 
 
 def _native(tags: TagFile, page: _Page, parts: _Parts) -> np.ndarray:

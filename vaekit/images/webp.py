@@ -46,6 +46,8 @@ def read(file: BinaryIO, check_size: CheckSize) -> Decoded:
                 raise damaged("its parts contradict each other")
             check_size(*own)
             size = own
+        if kind == b"ANMF":
+            _check_frame(body, size)
         chunks[kind] = body
     if not size or not chunks.keys() & {*_PIXELS, b"ANMF"}:
         raise damaged("no pixels")
@@ -61,6 +63,21 @@ def read(file: BinaryIO, check_size: CheckSize) -> Decoded:
 
 def _canvas(body: bytes) -> tuple[int, int]:
     return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+
+
+def _check_frame(body: bytes, canvas: tuple[int, int] | None) -> None:
+    """A frame must lie inside of the canvas, and its pixels have its size."""
+    if canvas is None or len(body) < 24:
+        raise damaged("no header before the pixels")
+    left, top, width, height = (int.from_bytes(body[at : at + 3], "little") for at in (0, 3, 6, 9))
+    size, at = (width + 1, height + 1), 16
+    kind = body[at : at + 4]
+    if kind == b"ALPH":
+        at += 8 + int.from_bytes(body[at + 4 : at + 8], "little") + body[at + 4] % 2
+        kind = body[at : at + 4]
+    outside = 2 * left + size[0] > canvas[0] or 2 * top + size[1] > canvas[1]
+    if kind not in _PIXELS or outside or _size(kind, body[at + 8 : at + 18]) != size:
+        raise damaged("its parts contradict each other")
 
 
 def _size(kind: bytes, body: bytes) -> tuple[int, int]:

@@ -1,38 +1,45 @@
-"""The family, one model a file."""
+"""The family, one model a file.
 
-import importlib
+Importing this imports every model, and so registers them with Keras: keras.saving.load_model then knows them all.
+"""
 
-FAMILY = {
-    "autoencoder": "autoencoder.Autoencoder",
-    "vae": "vae.VAE",
-    "cvae": "vae.VAE",
-    "gan": "gan.GAN",
-    "cgan": "gan.GAN",
-    "acgan": "acgan.ACGAN",
-    "infogan": "infogan.InfoGAN",
-    "semi_supervised_gan": "semi_supervised_gan.SemiSupervisedGAN",
-    "ebgan": "ebgan.EBGAN",
-    "wgan": "wgan.WGAN",
-    "wgan_gp": "wgan.WGANGP",
-    "wae_gan": "wae.WAEGAN",
-    "wae_mmd": "wae.WAEMMD",
-    "vaegan": "vaegan.VAEGAN",
-    "three_class_vaegan": "three_class_vaegan.ThreeClassVAEGAN",
-    "cvaegan": "cvaegan.CVAEGAN",
-    "aegan": "aegan.AEGAN",
-    "gaia": "gaia.GAIA",
-    "siamese": "siamese.Siamese",
-    "srgan": "srgan.SRGAN",
-    "pix2pix": "pix2pix.Pix2Pix",
-    "cyclegan": "cyclegan.CycleGAN",
-    "ipgan": "ipgan.IPGAN",
-}
-"""What `vaekit train` trains on pictures of any kind: where each model stands."""
-LABELLED = ("cvae", "cgan", "acgan", "semi_supervised_gan", "cvaegan", "siamese", "ipgan")
-"""Which of them are told labels."""
+from vaekit.family import FAMILY, LABELLED
+from vaekit.models.acgan import ACGAN
+from vaekit.models.aegan import AEGAN
+from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
+from vaekit.models.autoencoder import Autoencoder
+from vaekit.models.cvaegan import CVAEGAN
+from vaekit.models.cyclegan import CycleGAN
+from vaekit.models.ebgan import EBGAN
+from vaekit.models.embedder import Embedder
+from vaekit.models.face_ipgan import FaceIPGAN
+from vaekit.models.gaia import GAIA
+from vaekit.models.gan import GAN
+from vaekit.models.image_cvaegan import ImageCVAEGAN
+from vaekit.models.infogan import InfoGAN
+from vaekit.models.ipgan import IPGAN
+from vaekit.models.pix2pix import Pix2Pix
+from vaekit.models.recogniser import Recogniser
+from vaekit.models.restorer import Restorer
+from vaekit.models.segmenter import Segmenter
+from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
+from vaekit.models.siamese import Siamese
+from vaekit.models.srgan import SRGAN
+from vaekit.models.three_class_vaegan import ThreeClassVAEGAN
+from vaekit.models.upscaler import Upscaler
+from vaekit.models.vae import VAE
+from vaekit.models.vaegan import VAEGAN
+from vaekit.models.wae import WAEGAN, WAEMMD
+from vaekit.models.wgan import WGAN, WGANGP
+
+__all__ = [
+    "ACGAN", "AEGAN", "CVAEGAN", "EBGAN", "FAMILY", "GAIA", "GAN", "IPGAN", "LABELLED", "SRGAN", "VAE", "VAEGAN",
+    "WAEGAN", "WAEMMD", "WGAN", "WGANGP", "AttributeCVAEGAN", "Autoencoder", "CycleGAN", "Embedder", "FaceIPGAN",
+    "ImageCVAEGAN", "InfoGAN", "Pix2Pix", "Recogniser", "Restorer", "Segmenter",
+    "SemiSupervisedGAN", "Siamese", "ThreeClassVAEGAN", "Upscaler",
+]  # fmt: skip
 
 
 def model_class(name: str) -> type:
-    """A model of the family."""
-    module, _, cls = FAMILY[name].rpartition(".")
-    return getattr(importlib.import_module(f"vaekit.models.{module}"), cls)
+    """A model of the family, by its name on the command line."""
+    return globals()[FAMILY[name]]

@@ -4,8 +4,10 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.game import Signature
 from vaekit.models.generative import Generative, given
 from vaekit.networks.convolutional import decoder, discriminator
+from vaekit.specs import Images, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -17,17 +19,37 @@ class ACGAN(Generative):
         classes: length of the condition c. Labels are [N] integers below it, or [N, classes] attributes of 0 and 1.
         latent_dim: size of z.
         base: channels of the first convolution.
+        generator: functional model in place of the model's own: latents [N, latent_dim] (and with classes the condition
+            [N, classes]) -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits":
+            [N, 1 + classes], "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, 1, 2, 1])
+        >>> model = ACGAN((16, 16, 3), classes=3, latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, labels, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
+        >>> tuple(model.classify(images).shape)
+        (4, 3)
     """
 
     terms = ("source", "class_real", "class_fake")
     averaged = ("generator",)
+    replaceable = ("generator", "discriminator")
 
     def __init__(self, image_shape, classes=10, latent_dim=100, base=32, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.classes, self.latent_dim, self.base = tuple(image_shape), classes, latent_dim, base
         # === Networks ===
-        self.generator = decoder(image_shape, latent_dim, base, condition_dim=classes)
-        self.discriminator = discriminator(image_shape, base, outputs=1 + classes)
+        self.generator = self.network("generator", decoder, image_shape, latent_dim, base, condition_dim=classes)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=1 + classes)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: eq. 2 and 3 ===
@@ -51,4 +73,10 @@ class ACGAN(Generative):
 
     def classify(self, images):
         """Logits [N, classes] of images [N, H, W, C] in 0..1."""
-        return self.discriminator(images, training=False)["logits"][:, 1:]
+        return self.discriminator(as_images(images), training=False)["logits"][:, 1:]
+
+    @property
+    def signatures(self):
+        """`classify` too."""
+        classify = Signature({"image": Images(self.image_shape)}, self.classify, "logits")
+        return {**super().signatures, "classify": classify}

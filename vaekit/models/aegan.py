@@ -22,20 +22,40 @@ class AEGAN(Autoencoding):
         base: channels of the first convolution.
         image: lambda, weight of D2's verdict in G1.
         width: of the layers of G1 and D1.
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        image_discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 ->
+            {"logits": [N, 1], "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = AEGAN((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("reconstruction", "code_gan", "image_gan")
     averaged = ("autoencoder", "generator")
+    replaceable = ("encoder", "decoder", "image_discriminator")
 
     def __init__(self, image_shape, latent_dim=64, base=32, image=1.0, width=256, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
         self.image, self.width = image, width
         # === Networks ===
-        self.encoder, self.decoder = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
+        self.encoder = self.network("encoder", encoder, image_shape, latent_dim, base)
+        self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
         self.generator = perceptron(latent_dim, latent_dim, width, name="code_generator")
         self.code_discriminator = perceptron(latent_dim, 1, width, name="code_discriminator")
-        self.image_discriminator = discriminator(image_shape, base)
+        self.image_discriminator = self.network("image_discriminator", discriminator, image_shape, base)
         self.set_players(
             {
                 "autoencoder": [self.encoder, self.decoder],

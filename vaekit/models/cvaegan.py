@@ -7,6 +7,7 @@ from vaekit import losses
 from vaekit.models.generative import Generative, given
 from vaekit.networks.centers import MovingCenters
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
+from vaekit.specs import as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -23,10 +24,33 @@ class CVAEGAN(Generative):
         base: channels of the first convolution.
         kl, reconstruction, center, class_center: lambda_1 .. lambda_4, the weights of L_KL, L_G, L_GD and
             L_GC (3, 1, 1e-3 and 1e-3 in the paper, section 4).
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 and the condition
+            [N, classes] -> [mean, log variance], each [N, latent_dim].
+        generator: functional model in place of the model's own: latents [N, latent_dim] and the
+            condition [N, classes] -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
+            "features": [N, F], "similarity": [N, h, w, f]}.
+        classifier: as discriminator, with logits [N, classes].
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, 1, 2, 1])
+        >>> model = CVAEGAN((16, 16, 3), classes=3, latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, labels, batch_size=2, verbose=0)
+        >>> model.predict((images, labels), verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2, np.array([0, 0])).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("kl", "reconstruction", "center", "class_center", "gan", "class_")
     averaged = ("generator",)
+    replaceable = ("encoder", "generator", "discriminator", "classifier")
 
     def __init__(
         self,
@@ -54,10 +78,10 @@ class CVAEGAN(Generative):
             class_center,
         )
         # === Networks ===
-        self.encoder = gaussian_encoder(image_shape, latent_dim, base, condition_dim=classes)
-        self.generator = decoder(image_shape, latent_dim, base, condition_dim=classes)
-        self.discriminator = discriminator(image_shape, base)
-        self.classifier = discriminator(image_shape, base, outputs=classes)
+        self.encoder = self.network("encoder", gaussian_encoder, image_shape, latent_dim, base, condition_dim=classes)
+        self.generator = self.network("generator", decoder, image_shape, latent_dim, base, condition_dim=classes)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base)
+        self.classifier = self.network("classifier", discriminator, image_shape, base, outputs=classes)
         self.d_real, self.d_fake = MovingCenters(), MovingCenters()
         self.c_real, self.c_fake = MovingCenters(classes), MovingCenters(classes)
         for centers, network in (
@@ -131,7 +155,7 @@ class CVAEGAN(Generative):
     # === Use ===
     def encode(self, images, labels=None):
         """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(given(images, self.condition(labels)), training=False)[0]
+        return self.encoder(given(as_images(images), self.condition(labels)), training=False)[0]
 
     def decode(self, z, labels=None):
         """G(z, c): images [N, H, W, C] in 0..1."""
@@ -149,7 +173,7 @@ class CVAEGAN(Generative):
         Returns:
             [N, H, W, C]; known pixels are unchanged.
         """
-        images, masks = ops.convert_to_tensor(images), ops.cast(masks, "float32")
+        images, masks = as_images(images), ops.cast(masks, "float32")
         for _ in range(iterations):
             images = ops.where(masks > 0, self.reconstruct(images, labels), images)
         return images

@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import patch_discriminator
 from vaekit.networks.unet import residual_unet
+from vaekit.specs import Images, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -21,6 +22,15 @@ class CycleGAN(AdversarialModel):
         widths: channels of the generators' levels; sides are multiples of 2 ** len(widths).
         cycle: weight of the cycle's L1 distance.
         identity: weight of ||G(y) - y|| and ||F(x) - x||, as a share of `cycle`.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = CycleGAN(channels=3, widths=(8, 8))
+        >>> model.compile("adam")
+        >>> history = model.fit(images, 255 - images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
     """
 
     terms = ("cycle_", "identity_", "gan")
@@ -65,10 +75,23 @@ class CycleGAN(AdversarialModel):
         """F(y): [N, H, W, C] in about 0..1."""
         return self._changed(self.backward, y, training)
 
-    call = to_y
+    @property
+    def takes(self):
+        """Some of X as x, some of Y as y."""
+        pictures = Images((None, None, self.channels))
+        return {"image": pictures, "other": pictures}
+
+    @property
+    def signatures(self):
+        """`to_y` and `to_x`."""
+        pictures = {"image": Images((None, None, self.channels))}
+        return {
+            "to_y": Signature(pictures, self.to_y, "translated"),
+            "to_x": Signature(pictures, self.to_x, "translated"),
+        }
 
     def _changed(self, network, images, training):
-        images = ops.convert_to_tensor(images)
+        images = as_images(images)
         return images + network([2.0 * images - 1.0, ops.zeros((ops.shape(images)[0], 1))], training=training)
 
     def _judge(self, network, images, training):

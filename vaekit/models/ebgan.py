@@ -19,18 +19,35 @@ class EBGAN(Generative):
         base: channels of the first convolution.
         margin: m, in mean squared error of images in -1..1.
         pull: weight of the pull-away term, which keeps the codes of generated images apart; 0 for none.
+        generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, code_dim].
+        decoder: functional model in place of the model's own: codes [N, code_dim] -> images [N, H, W, C] in 0..1.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = EBGAN((16, 16, 3), latent_dim=8, code_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("real_energy", "fake_energy", "pull_away")
     averaged = ("generator",)
+    replaceable = ("generator", "encoder", "decoder")
 
     def __init__(self, image_shape, latent_dim=100, code_dim=32, base=32, margin=1.0, pull=0.1, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.code_dim = tuple(image_shape), latent_dim, code_dim
         self.base, self.margin, self.pull = base, margin, pull
         # === Networks ===
-        self.generator = decoder(image_shape, latent_dim, base)
-        self.encoder, self.decoder = encoder(image_shape, code_dim, base), decoder(image_shape, code_dim, base)
+        self.generator = self.network("generator", decoder, image_shape, latent_dim, base)
+        self.encoder = self.network("encoder", encoder, image_shape, code_dim, base)
+        self.decoder = self.network("decoder", decoder, image_shape, code_dim, base)
         self.set_players({"generator": [self.generator], "discriminator": [self.encoder, self.decoder]})
 
     # === Objective: eq. 1, 2 and 5 ===

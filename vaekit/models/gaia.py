@@ -22,17 +22,35 @@ class GAIA(Autoencoding):
         base: channels of the first convolution.
         distance: weight of the pairwise log-distance loss, which keeps examples as far apart in z as in x.
         slope: of the sigmoid that balances the players' learning rates.
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = GAIA((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("real", "reconstructed", "interpolated", "distance_", "balance")
     averaged = ("generator",)
+    replaceable = ("encoder", "decoder")
 
     def __init__(self, image_shape, latent_dim=64, base=32, distance=1e-3, slope=20.0, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
         self.distance, self.slope = distance, slope
         # === Networks ===
-        self.encoder, self.decoder = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
+        self.encoder = self.network("encoder", encoder, image_shape, latent_dim, base)
+        self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
         self.judge = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
         self.codes = MovingGaussian()
         self.codes.build((None, latent_dim))

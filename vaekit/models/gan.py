@@ -21,18 +21,35 @@ class GAN(Generative):
         base: channels of the first convolution.
         classes: length of the condition c, 0 for none.
         saturating: whether the generator minimises log(1 - D(G(z))), the minimax game, instead of -log D(G(z)).
+        generator: functional model in place of the model's own: latents [N, latent_dim] (and with classes the condition
+            [N, classes]) -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
+            "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = GAN((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("real", "fake")
     averaged = ("generator",)
+    replaceable = ("generator", "discriminator")
 
     def __init__(self, image_shape, latent_dim=100, base=32, classes=0, saturating=False, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
         self.classes, self.saturating = classes, saturating
         # === Networks ===
-        self.generator = decoder(image_shape, latent_dim, base, condition_dim=classes)
-        self.discriminator = discriminator(image_shape, base, condition_dim=classes)
+        self.generator = self.network("generator", decoder, image_shape, latent_dim, base, condition_dim=classes)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base, condition_dim=classes)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: eq. 1 ===

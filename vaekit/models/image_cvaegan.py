@@ -20,10 +20,10 @@ class ImageCVAEGAN(AdversarialModel):
 
     A subclass says in `given` what is known. In one forward pass a quarter of a batch is reconstructed
     through the posterior, z ~ q(z | x, c), half is answered with z = 0, which is held to be the faithful
-    answer, and a quarter drawn from the prior; so a batch has at least 4 examples. All is counted where
-    something was missing. Where neither `feature`, `center` nor `adversarial` has a weight, there is
-    no discriminator. With `recognised` there is a recogniser, the paper's classifier, that does not move: a
-    run starts from one that is trained.
+    answer, and a quarter drawn from the prior; of a batch with less than 4 examples some are seen more than
+    once. All is counted where something was missing. Where neither `feature`, `center` nor `adversarial` has a
+    weight, there is no discriminator. With `recognised` there is a recogniser, the paper's classifier, that does
+    not move: a run starts from one that is trained.
 
     Args:
         channels: channels of the picture.
@@ -46,6 +46,8 @@ class ImageCVAEGAN(AdversarialModel):
 
     terms: tuple[str, ...] = ("kl", "pixel", "zero_pixel", "prior_pixel")
     averaged = ("generator",)
+    multiple = 1
+    """Of which a batch has to be; a shorter one is filled up with its first rows."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class ImageCVAEGAN(AdversarialModel):
     # === Objective ===
     def objective(self, batch, training=True):
         """L_KL + L_G; L_G + L_GD + the adversarial loss; L_D."""
-        batch = _by_turns(batch)
+        batch = _by_turns(batch, self.multiple)
         x = batch["image"]
         condition, base, missing = self.given(batch)
         count = ops.shape(x)[0]
@@ -189,13 +191,15 @@ def _pooled(features):
     return ops.mean(ops.cast(features, "float32"), axis=(1, 2))
 
 
-def _by_turns(batch):
+def _by_turns(batch, multiple):
     """The batch in another order: its rows join the three parts of the objective in turn, one, two and one of four.
 
-    So parts of a batch that replicas share have the same parts.
+    So parts of a batch that replicas share have the same parts. There are at least 4 rows, a multiple of `multiple`.
     """
-    count = ops.shape(batch["image"])[0]
+    given = ops.shape(batch["image"])[0]
+    count = max(given, 4) if isinstance(given, int) else ops.maximum(given, 4)
+    count += -count % multiple
     whole = count - count % 4
     turns = [ops.arange(turn, whole, 4) for turn in range(4)]
-    order = ops.concatenate([*turns[:3], ops.arange(whole, count), turns[3]])
+    order = ops.concatenate([*turns[:3], ops.arange(whole, count), turns[3]]) % given
     return {name: ops.take(value, order, axis=0) for name, value in batch.items()}

@@ -4,8 +4,10 @@ import keras
 from keras import ops
 
 from vaekit import losses
+from vaekit.game import Signature
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, discriminator
+from vaekit.specs import Images, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -22,10 +24,29 @@ class InfoGAN(Generative):
         noise_dim: length of what is only noise.
         base: channels of the first convolution.
         information: lambda, weight of the mutual information's lower bound L_I.
+        generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits":
+            [N, 1 + categories + continuous], "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = InfoGAN((16, 16, 3), categories=3, continuous=1, noise_dim=4, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
+        >>> category, continuous = model.read(images)
+        >>> tuple(category.shape), tuple(continuous.shape)
+        ((4, 3), (4, 1))
     """
 
     terms = ("gan", "category", "continuous_")
     averaged = ("generator",)
+    replaceable = ("generator", "discriminator")
 
     def __init__(self, image_shape, categories=10, continuous=2, noise_dim=62, base=32, information=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -33,8 +54,10 @@ class InfoGAN(Generative):
         self.noise_dim, self.base, self.information = noise_dim, base, information
         self.latent_dim = noise_dim + categories + continuous
         # === Networks ===
-        self.generator = decoder(image_shape, self.latent_dim, base)
-        self.discriminator = discriminator(image_shape, base, outputs=1 + categories + continuous)
+        self.generator = self.network("generator", decoder, image_shape, self.latent_dim, base)
+        self.discriminator = self.network(
+            "discriminator", discriminator, image_shape, base, outputs=1 + categories + continuous
+        )
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: eq. 6 ===
@@ -78,8 +101,15 @@ class InfoGAN(Generative):
 
     def read(self, images):
         """Q(c | x): probabilities [N, categories] and means [N, continuous] of images [N, H, W, C] in 0..1."""
-        category, continuous = self._read(self.discriminator(images, training=False)["logits"])
+        category, continuous = self._read(self.discriminator(as_images(images), training=False)["logits"])
         return ops.softmax(category), continuous
+
+    @property
+    def signatures(self):
+        """`read` too: the code's probabilities, then its means, [N, categories + continuous]."""
+        images = {"image": Images(self.image_shape)}
+        read = Signature(images, lambda image: ops.concatenate(self.read(image), axis=-1), "code")
+        return {**super().signatures, "read": read}
 
     def _codes(self, z):
         category = z[:, self.noise_dim : self.noise_dim + self.categories]

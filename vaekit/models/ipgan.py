@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
+from vaekit.specs import Images, Labels, Vectors, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -29,10 +30,26 @@ class IPGAN(AdversarialModel):
         mixed: whether identities and attributes of different pictures are put together.
         different: lambda, the weight of L_GR where they are (.1 in the paper, section 3.3).
         kl, reconstruction, matching, class_matching: weights of L_KL, L_GR, L_GD and L_GC.
+        identity, encoder, generator, classifier, discriminator: functional models in place of the model's own, of
+            the same inputs and outputs.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, 1, 2, 1])
+        >>> model = IPGAN((16, 16, 3), identities=3, identity_dim=8, attribute_dim=4, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, labels, batch_size=2, verbose=0)
+        >>> tuple(model.transfer(images[:2], images[2:]).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("identity", "kl", "reconstruction", "class_", "class_matching", "gan", "matching")
     averaged = ("attributes", "generator")
+    replaceable = ("identity", "encoder", "generator", "classifier", "discriminator")
 
     def __init__(
         self,
@@ -54,11 +71,15 @@ class IPGAN(AdversarialModel):
         self.identity_dim, self.attribute_dim, self.different = identity_dim, attribute_dim, different
         self.kl, self.reconstruction, self.matching, self.class_matching = kl, reconstruction, matching, class_matching
         # === Networks ===
-        self.identity = discriminator(image_shape, base, outputs=identities, features=identity_dim)
-        self.encoder = gaussian_encoder(image_shape, attribute_dim, base)
-        self.generator = decoder(image_shape, attribute_dim, base, condition_dim=identity_dim)
-        self.classifier = discriminator(image_shape, base, outputs=identities)
-        self.discriminator = discriminator(image_shape, base)
+        self.identity = self.network(
+            "identity", discriminator, image_shape, base, outputs=identities, features=identity_dim
+        )
+        self.encoder = self.network("encoder", gaussian_encoder, image_shape, attribute_dim, base)
+        self.generator = self.network(
+            "generator", decoder, image_shape, attribute_dim, base, condition_dim=identity_dim
+        )
+        self.classifier = self.network("classifier", discriminator, image_shape, base, outputs=identities)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base)
         self.set_players(
             {
                 "identity": [self.identity],
@@ -124,11 +145,11 @@ class IPGAN(AdversarialModel):
     # === Use ===
     def identify(self, images):
         """I(x): [N, identity_dim] of images [N, H, W, C] in 0..1."""
-        return self.identity(images, training=False)["features"]
+        return self.identity(as_images(images), training=False)["features"]
 
     def encode(self, images):
         """A(x), its mean: [N, attribute_dim]."""
-        return self.encoder(images, training=False)[0]
+        return self.encoder(as_images(images), training=False)[0]
 
     def decode(self, identities, attributes):
         """G: images [N, H, W, C] in 0..1."""
@@ -142,4 +163,20 @@ class IPGAN(AdversarialModel):
         """G(I(x), A(x))."""
         return self.transfer(images, images)
 
-    call = reconstruct
+    @property
+    def takes(self):
+        """Images and who they show."""
+        return {"image": Images(self.image_shape), "label": Labels(self.identities)}
+
+    @property
+    def signatures(self):
+        """`reconstruct`, `transfer`, and what they are made of."""
+        images = Images(self.image_shape)
+        codes = {"identity": Vectors((self.identity_dim,)), "attributes": Vectors((self.attribute_dim,))}
+        return {
+            "reconstruct": Signature({"image": images}, self.reconstruct, "reconstruction"),
+            "transfer": Signature({"image": images, "shown_as": images}, self.transfer, "transferred"),
+            "identify": Signature({"image": images}, self.identify, "identity"),
+            "encode": Signature({"image": images}, self.encode, "attributes"),
+            "decode": Signature(codes, self.decode, "image"),
+        }

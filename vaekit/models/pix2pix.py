@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import patch_discriminator
 from vaekit.networks.unet import residual_unet
+from vaekit.specs import Images, Vectors, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -22,18 +23,35 @@ class Pix2Pix(AdversarialModel):
         latent_dim: of the noise.
         widths: channels of the U-Net's levels; sides are multiples of 2 ** len(widths).
         pixel: weight of the L1 distance.
+        generator, discriminator: functional models in place of the model's own, of the same inputs and outputs.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> grey = images[..., :1]
+        >>> model = Pix2Pix(channels=3, condition_channels=1, widths=(8, 8))
+        >>> model.compile("adam")
+        >>> history = model.fit(grey, images, batch_size=2, verbose=0)
+        >>> model.predict(grey, verbose=0).shape
+        (4, 16, 16, 3)
     """
 
     terms = ("pixel_", "gan")
     averaged = ("generator",)
+    replaceable = ("generator", "discriminator")
 
     def __init__(self, channels=3, condition_channels=3, latent_dim=8, widths=(32, 64, 96), pixel=100.0, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.condition_channels, self.latent_dim = channels, condition_channels, latent_dim
         self.widths, self.pixel = tuple(widths), pixel
         # === Networks ===
-        self.generator = residual_unet(condition_channels, channels, latent_dim, self.widths, attention=False)
-        self.discriminator = patch_discriminator(condition_channels + channels)
+        self.generator = self.network(
+            "generator", residual_unet, condition_channels, channels, latent_dim, self.widths, attention=False
+        )
+        self.discriminator = self.network("discriminator", patch_discriminator, condition_channels + channels)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: eq. 1, 3 and 4 ===
@@ -61,7 +79,23 @@ class Pix2Pix(AdversarialModel):
 
     def translate(self, x):
         """G(x, 0)."""
-        x = ops.convert_to_tensor(x)
+        x = as_images(x)
         return self.draw(x, ops.zeros((ops.shape(x)[0], self.latent_dim)))
 
-    call = translate
+    @property
+    def takes(self):
+        """Conditions as x, images as y."""
+        return {
+            "condition": Images((None, None, self.condition_channels)),
+            "image": Images((None, None, self.channels)),
+        }
+
+    @property
+    def signatures(self):
+        """`translate`, and `draw`, which takes the noise z."""
+        condition = {"condition": Images((None, None, self.condition_channels))}
+        z = {"z": Vectors((self.latent_dim,))}
+        return {
+            "translate": Signature(condition, self.translate, "image"),
+            "draw": Signature({**condition, **z}, self.draw, "image"),
+        }

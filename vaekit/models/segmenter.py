@@ -42,7 +42,9 @@ class Segmenter(AdversarialModel):
         """Of each pixel of images [N, H, W, C] in 0..1 to be one of those, [N, H, W, 1] float32."""
         return ops.sigmoid(self.segmenter(images, training=False))
 
-    call = probability
+    def call(self, inputs, label=None):
+        """As `probability`."""
+        return self.probability(inputs)
 
     def default_optimizers(self):
         """Adam 1e-3."""

@@ -5,9 +5,11 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.backends import replicas
+from vaekit.game import Signature
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, noisy_classifier
 from vaekit.networks.dense import dense_generator, noisy_dense_classifier
+from vaekit.specs import Images, Labels, as_images
 
 UNLABELLED = -1
 
@@ -27,10 +29,29 @@ class SemiSupervisedGAN(Generative):
         dropout: share of its features that are dropped then; dense layers have noise instead.
         hidden: units of the discriminator's dense layers, in place of convolutions; the generator then has two of the
             second's. The paper's discriminator of digits has 1000, 500, 250, 250, 250.
+        generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits":
+            [N, classes], "features": [N, F]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, -1, 2, -1])
+        >>> model = SemiSupervisedGAN((16, 16, 3), classes=3, latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, labels, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("supervised", "unsupervised", "accuracy")
     averaged = ("discriminator", "generator")
+    replaceable = ("generator", "discriminator")
 
     def __init__(self, image_shape, classes=10, latent_dim=100, base=32, noise=0.15, dropout=0.5, hidden=(), **kwargs):
         super().__init__(**kwargs)
@@ -38,11 +59,15 @@ class SemiSupervisedGAN(Generative):
         self.classes, self.noise, self.dropout, self.hidden = classes, noise, dropout, tuple(hidden)
         # === Networks ===
         if hidden:
-            self.generator = dense_generator(image_shape, latent_dim, [self.hidden[1]] * 2)
-            self.discriminator = noisy_dense_classifier(image_shape, classes, self.hidden, noise)
+            self.generator = self.network("generator", dense_generator, image_shape, latent_dim, [self.hidden[1]] * 2)
+            self.discriminator = self.network(
+                "discriminator", noisy_dense_classifier, image_shape, classes, self.hidden, noise
+            )
         else:
-            self.generator = decoder(image_shape, latent_dim, base)
-            self.discriminator = noisy_classifier(image_shape, classes, base, noise, dropout)
+            self.generator = self.network("generator", decoder, image_shape, latent_dim, base)
+            self.discriminator = self.network(
+                "discriminator", noisy_classifier, image_shape, classes, base, noise, dropout
+            )
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: section 5, and feature matching, section 3.1 ===
@@ -87,4 +112,19 @@ class SemiSupervisedGAN(Generative):
 
     def classify(self, images):
         """Logits [N, classes] of images [N, H, W, C] in 0..1."""
-        return self.discriminator(images, training=False)["logits"]
+        return self.discriminator(as_images(images), training=False)["logits"]
+
+    @property
+    def takes(self):
+        """Images and labels, UNLABELLED where nobody knows."""
+        return {"image": Images(self.image_shape), "label": Labels(self.classes, lowest=UNLABELLED)}
+
+    @property
+    def signatures(self):
+        """`classify`, `decode` and `sample`."""
+        classify = Signature({"image": Images(self.image_shape)}, self.classify, "logits")
+        return {"classify": classify, **super().signatures}
+
+    @property
+    def _told(self):
+        return {}

@@ -5,8 +5,9 @@ from keras import ops
 
 from vaekit import losses
 from vaekit.backends import replicas
-from vaekit.game import AdversarialModel
+from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import embedder
+from vaekit.specs import Images, Labels, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -21,17 +22,34 @@ class Siamese(AdversarialModel):
         embedding_dim: length of an embedding.
         widths: channels of the stages, each of half the size.
         margin: alpha.
+        embedder: functional model in place of the model's own: pictures [N, H, W, C] in 0..1 ->
+            {"embedding": [N, embedding_dim] of unit length, "layers": [features]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, 1, 2, 1])
+        >>> model = Siamese((16, 16, 3), embedding_dim=8, widths=(4, 8))
+        >>> model.compile("adam")
+        >>> batch = {"image": images, "partner": images[:, :, ::-1], "label": labels}
+        >>> history = model.fit(batch, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 8)
     """
 
     terms = ("triplet", "near", "far")
     averaged = ("embedding",)
+    replaceable = ("embedder",)
 
     def __init__(self, image_shape, embedding_dim=128, widths=(32, 64, 128, 192), margin=0.2, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.embedding_dim = tuple(image_shape), embedding_dim
         self.widths, self.margin = tuple(widths), margin
         # === Networks ===
-        self.embedder = embedder(self.image_shape, embedding_dim, self.widths)
+        self.embedder = self.network("embedder", embedder, self.image_shape, embedding_dim, self.widths)
         self.set_players({"embedding": [self.embedder]})
 
     # === Objective: eq. 3, with the negatives of section 3.2 ===
@@ -59,6 +77,15 @@ class Siamese(AdversarialModel):
     # === Use ===
     def embed(self, images):
         """f(x): [N, embedding_dim] of unit length, of images [N, H, W, C] in 0..1."""
-        return self.embedder(images, training=False)["embedding"]
+        return self.embedder(as_images(images), training=False)["embedding"]
 
-    call = embed
+    @property
+    def takes(self):
+        """Pictures, others of the same people, and who they are."""
+        pictures = Images(self.image_shape)
+        return {"image": pictures, "partner": pictures, "label": Labels()}
+
+    @property
+    def signatures(self):
+        """`embed`."""
+        return {"embed": Signature({"image": Images(self.image_shape)}, self.embed, "embedding")}

@@ -3,9 +3,10 @@
 import keras
 
 from vaekit import losses
-from vaekit.game import AdversarialModel
+from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import discriminator
 from vaekit.networks.upscaler import residual_upscaler, upscaled
+from vaekit.specs import Images, as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -25,10 +26,25 @@ class SRGAN(AdversarialModel):
         pixel: weight of the mean squared error, 1 for SRResNet, the paper's twin without a discriminator.
         content: weight of L_X, the mean squared error of the features; 0 in the twin.
         adversarial: weight of the adversarial loss (1e-3 in the paper, eq. 3); 0 in the twin.
+        generator, discriminator: functional models in place of the model's own, of the same inputs and outputs.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> small = images[:, ::2, ::2]
+        >>> model = SRGAN((16, 16, 3), scale=2, width=8, depth=1, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(small, images, batch_size=2, verbose=0)
+        >>> model.predict(small, verbose=0).shape
+        (4, 16, 16, 3)
     """
 
     terms = ("pixel_", "content_", "gan")
     averaged = ("generator",)
+    replaceable = ("generator", "discriminator")
 
     def __init__(
         self, image_shape, scale=4, width=48, depth=8, base=32, pixel=1.0, content=0.1, adversarial=1e-3, **kwargs
@@ -37,8 +53,8 @@ class SRGAN(AdversarialModel):
         self.image_shape, self.scale, self.width, self.depth = tuple(image_shape), scale, width, depth
         self.base, self.pixel, self.content, self.adversarial = base, pixel, content, adversarial
         # === Networks ===
-        self.generator = residual_upscaler(self.image_shape[2], (scale,), width, depth)
-        self.discriminator = discriminator(image_shape, base)
+        self.generator = self.network("generator", residual_upscaler, self.image_shape[2], (scale,), width, depth)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
     # === Objective: eq. 3 to 6 ===
@@ -61,6 +77,17 @@ class SRGAN(AdversarialModel):
     # === Use ===
     def enlarge(self, small):
         """Images [N, scale h, scale w, C] of small ones [N, h, w, C], about 0..1."""
-        return upscaled(self.generator, small, self.scale)
+        return upscaled(self.generator, as_images(small), self.scale)
 
-    call = enlarge
+    @property
+    def takes(self):
+        """Small images as x, large ones as y."""
+        height, width, channels = self.image_shape
+        small = Images((height // self.scale, width // self.scale, channels))
+        return {"small": small, "image": Images(self.image_shape)}
+
+    @property
+    def signatures(self):
+        """`enlarge`, of any size."""
+        small = Images((None, None, self.image_shape[2]))
+        return {"enlarge": Signature({"small": small}, self.enlarge, "image")}

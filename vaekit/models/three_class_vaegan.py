@@ -22,6 +22,21 @@ class ThreeClassVAEGAN(VAEGAN):
         base: channels of the first convolution.
         gamma: weight of L_like in the decoder.
         fool: weight of -log P(real | x') in the encoder, which in VAE/GAN has no part in the game.
+        encoder, decoder, discriminator: as VAEGAN has them, the discriminator with logits [N, 3].
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = ThreeClassVAEGAN((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     verdicts = 3

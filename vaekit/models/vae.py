@@ -5,6 +5,7 @@ import keras
 from vaekit import losses
 from vaekit.models.generative import Generative, given
 from vaekit.networks.convolutional import decoder, gaussian_encoder
+from vaekit.specs import as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -21,10 +22,30 @@ class VAE(Generative):
         sigma: standard deviation of the Gaussian likelihood, for images in 0..1.
         kl_weight: 1 gives the evidence lower bound.
         classes: length of the condition c, 0 for none.
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 (and with classes the
+            condition [N, classes]) -> [mean, log variance], each [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] (and with classes the condition
+            [N, classes]) -> logits [N, H, W, C], of which the model takes the sigmoid.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> labels = np.array([0, 1, 2, 1])
+        >>> model = VAE((16, 16, 3), latent_dim=8, base=4, classes=3)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, labels, batch_size=2, verbose=0)
+        >>> model.predict((images, labels), verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("kl", "nll")
     averaged = ("autoencoder",)
+    replaceable = ("encoder", "decoder")
 
     def __init__(
         self,
@@ -43,8 +64,12 @@ class VAE(Generative):
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
         self.likelihood, self.sigma, self.kl_weight, self.classes = likelihood, sigma, kl_weight, classes
         # === Networks ===
-        self.encoder = gaussian_encoder(image_shape, latent_dim, base, condition_dim=classes)
-        self.decoder = decoder(image_shape, latent_dim, base, condition_dim=classes, activation=None)
+        self.encoder = self.network("encoder", gaussian_encoder, image_shape, latent_dim, base, condition_dim=classes)
+        self.decoder = self.network(
+            "decoder", decoder, image_shape, latent_dim, base, condition_dim=classes, activation=None
+        )
+        if getattr(self.decoder.layers[-1], "activation", None) is keras.activations.sigmoid:
+            raise ValueError("decoder returns logits: the model itself takes the sigmoid")
         self.set_players({"autoencoder": [self.encoder, self.decoder]})
 
     # === Objective ===
@@ -73,7 +98,7 @@ class VAE(Generative):
     # === Use ===
     def encode(self, images, labels=None):
         """Means of q(z | x, c): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(given(images, self.condition(labels)), training=False)[0]
+        return self.encoder(given(as_images(images), self.condition(labels)), training=False)[0]
 
     def decode(self, z, labels=None):
         """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""

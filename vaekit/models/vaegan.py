@@ -7,6 +7,7 @@ from vaekit import losses
 from vaekit.backends import replicas
 from vaekit.models.generative import Generative
 from vaekit.networks.convolutional import decoder, discriminator, gaussian_encoder
+from vaekit.specs import as_images
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -19,10 +20,30 @@ class VAEGAN(Generative):
         base: channels of the first convolution.
         gamma: weight of L_like against L_GAN in the decoder (the paper uses 1e-6; sums over dimensions).
         gated: whether decoder or discriminator rests while it is far ahead of the other (vaekit.losses.equilibrium).
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 ->
+            [mean, log variance], each [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
+            "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = VAEGAN((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms: tuple[str, ...] = ("kl", "likelihood", "gan")
     averaged = ("decoder",)
+    replaceable = ("encoder", "decoder", "discriminator")
     verdicts = 1
     """Outputs of the discriminator."""
 
@@ -33,9 +54,9 @@ class VAEGAN(Generative):
         if gated:
             self.terms += ("decoder_plays", "discriminator_plays")
         # === Networks ===
-        self.encoder = gaussian_encoder(image_shape, latent_dim, base)
-        self.decoder = decoder(image_shape, latent_dim, base)
-        self.discriminator = discriminator(image_shape, base, outputs=self.verdicts)
+        self.encoder = self.network("encoder", gaussian_encoder, image_shape, latent_dim, base)
+        self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=self.verdicts)
         self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===
@@ -83,7 +104,7 @@ class VAEGAN(Generative):
     # === Use ===
     def encode(self, images, labels=None):
         """Means of q(z | x): [N, latent_dim] of images [N, H, W, C] in 0..1."""
-        return self.encoder(images, training=False)[0]
+        return self.encoder(as_images(images), training=False)[0]
 
     def decode(self, z, labels=None):
         """Images [N, H, W, C] in 0..1 of latents [N, latent_dim]."""

@@ -14,11 +14,12 @@ class WAE(Autoencoding):
     """What WAE-GAN and WAE-MMD share: ||x - Dec(Enc(x))||^2 + lambda D_Z(Q_Z, P_Z), with an encoder without noise."""
 
     averaged = ("autoencoder",)
+    replaceable: tuple[str, ...] = ("encoder", "decoder")
 
     def set_networks(self):
         """Make encoder and decoder from what is kept of the arguments."""
-        self.encoder = encoder(self.image_shape, self.latent_dim, self.base)
-        self.decoder = decoder(self.image_shape, self.latent_dim, self.base)
+        self.encoder = self.network("encoder", encoder, self.image_shape, self.latent_dim, self.base)
+        self.decoder = self.network("decoder", decoder, self.image_shape, self.latent_dim, self.base)
 
 
 @keras.saving.register_keras_serializable("vaekit")
@@ -31,9 +32,27 @@ class WAEGAN(WAE):
         base: channels of the first convolution.
         divergence: lambda (10 for MNIST, 100 for CelebA in the paper).
         width: of the latent discriminator's layers.
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        discriminator: functional model in place of the model's own: latents [N, latent_dim] -> logits [N, 1].
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = WAEGAN((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("reconstruction", "divergence_")
+    replaceable = ("encoder", "decoder", "discriminator")
 
     def __init__(self, image_shape, latent_dim=64, base=32, divergence=10.0, width=256, **kwargs):
         super().__init__(**kwargs)
@@ -41,7 +60,9 @@ class WAEGAN(WAE):
         self.divergence, self.width = divergence, width
         # === Networks ===
         self.set_networks()
-        self.discriminator = perceptron(latent_dim, 1, width, name="latent_discriminator")
+        self.discriminator = self.network(
+            "discriminator", perceptron, latent_dim, 1, width, name="latent_discriminator"
+        )
         self.set_players({"autoencoder": [self.encoder, self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===
@@ -76,6 +97,22 @@ class WAEMMD(WAE):
         latent_dim: size of z.
         base: channels of the first convolution.
         divergence: lambda (10 for MNIST, 100 for CelebA in the paper).
+        encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, latent_dim].
+        decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = WAEMMD((16, 16, 3), latent_dim=8, base=4)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (4, 16, 16, 3)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("reconstruction", "divergence_")

@@ -19,11 +19,12 @@ class Wasserstein(Generative):
 
     terms: tuple[str, ...] = ("wasserstein",)
     averaged = ("generator",)
+    replaceable = ("generator", "critic")
 
     def set_networks(self, normalize: bool):
         """Make generator and critic from what is kept of the arguments."""
-        self.generator = decoder(self.image_shape, self.latent_dim, self.base)
-        self.critic = discriminator(self.image_shape, self.base, normalize=normalize)
+        self.generator = self.network("generator", decoder, self.image_shape, self.latent_dim, self.base)
+        self.critic = self.network("critic", discriminator, self.image_shape, self.base, normalize=normalize)
         rounds = [("critic",)] * self.critic_steps + [("generator",)]
         self.set_players({"critic": [self.critic], "generator": [self.generator]}, rounds)
 
@@ -48,6 +49,21 @@ class WGAN(Wasserstein):
         critic_steps: n_critic.
         clip: c.
         normalize: whether the critic has batch normalisation, whose scales are clipped too.
+        generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        critic: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
+            "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = WGAN((16, 16, 3), latent_dim=8, base=4, critic_steps=2)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     def __init__(self, image_shape, latent_dim=100, base=32, critic_steps=5, clip=0.01, normalize=True, **kwargs):
@@ -83,6 +99,21 @@ class WGANGP(Wasserstein):
         base: channels of the first convolution.
         critic_steps: n_critic.
         penalty: lambda.
+        generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
+        critic: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
+            "features": [N, F], "similarity": [N, h, w, f]}.
+
+    Raises:
+        ValueError: a network is given that takes or returns other tensors than the model's own.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+        >>> model = WGANGP((16, 16, 3), latent_dim=8, base=4, critic_steps=2)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, batch_size=2, verbose=0)
+        >>> tuple(model.sample(2).shape)
+        (2, 16, 16, 3)
     """
 
     terms = ("wasserstein", "penalty_")

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import SelfAttention, residual_block
+from vaekit.networks.blocks import Conv2DTranspose, SelfAttention, residual_block
 
 
 def map_encoder(channels: int, latent_channels: int, widths=(16, 32, 64, 96)) -> keras.Model:
@@ -51,8 +51,6 @@ def map_decoder(channels: int, latent_channels: int, vector_dim: int, widths=(16
             x = SelfAttention(width // 2)(x)
             x = residual_block(x, vector, "relu")
     x = layers.ReLU()(x)
-    picture = layers.Conv2DTranspose(
-        channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32"
-    )(x)
+    picture = Conv2DTranspose(channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32")(x)
     picture = layers.Rescaling(1.0, offset=0.5, dtype="float32")(picture)
     return keras.Model([z, vector, *skips], picture, name="map_decoder")

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import batch_norm, crop_to, residual_block, stage_sizes
+from vaekit.networks.blocks import Conv2DTranspose, batch_norm, crop_to, residual_block, stage_sizes
 
 
 def _center(x):
@@ -77,7 +77,7 @@ def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0
     x = layers.Reshape((*sizes[0], widths[0]))(x)
     for size, filters in zip(sizes[1:], widths, strict=True):
         x = layers.ReLU()(batch_norm()(x))
-        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
+        x = Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
         x = crop_to(x, size)
     x = layers.ReLU()(batch_norm()(x))
     x = layers.Conv2D(channels, 3, padding="same", activation=activation, dtype="float32", name="image")(x)
@@ -286,6 +286,6 @@ def styled_decoder(image_shape, vector_dim: int, widths=(128, 128, 112, 64, 32),
             x = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(filters, 1)(x))
             x = layers.Conv2D(filters, 3, padding="same")(x)
         x = residual_block(x, style, "relu")
-    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32")(layers.ReLU()(x))
+    x = Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32")(layers.ReLU()(x))
     image = layers.Activation("sigmoid", dtype="float32", name="image")(x)
     return keras.Model(vector, image, name="styled_decoder")

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from vaekit.networks.blocks import BilinearUpsampling, residual_block
+from vaekit.networks.blocks import BilinearUpsampling, Conv2DTranspose, residual_block
 from vaekit.networks.upscaler import fine_detail
 
 
@@ -28,5 +28,5 @@ def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64))
         for _ in range(2 if level else 1):
             x = residual_block(x, activation="relu")
     x = layers.Activation("relu")(x)
-    logits = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32", name="logits")(x)
+    logits = Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name="segmentation_unet")

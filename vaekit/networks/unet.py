@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vaekit.networks.blocks import BilinearUpsampling, SelfAttention, residual_block
+from vaekit.networks.blocks import BilinearUpsampling, Conv2DTranspose, SelfAttention, residual_block
 
 
 def residual_unet(
@@ -45,7 +45,7 @@ def residual_unet(
             x = residual_block(x, z, activation)
     x = layers.Activation(activation)(x)
     # The answer is added to an image in float32, whatever the precision of the convolutions.
-    residual = layers.Conv2DTranspose(
+    residual = Conv2DTranspose(
         out_channels, 2 * stride, strides=stride, padding="same", kernel_initializer="zeros", dtype="float32"
     )(x)
     return keras.Model([condition, z], residual, name="residual_unet")

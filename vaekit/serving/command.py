@@ -18,7 +18,8 @@ def serve(
     ),
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535)] = 8501,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Requests at the same time. [default: one a core]")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Calls of a network at the same time. [default: one a core]"),
     ] = None,
     queue: Annotated[int, typer.Option("--queue", min=1, help="Requests under way or waiting; more get 503.")] = 64,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; then 504.")] = 3600.0,

@@ -122,7 +122,7 @@ def page_policy(page: str) -> str:
     """The Content-Security-Policy of a page: its own scripts and styles, by their hashes, and nothing else's."""
 
     def hashes(tag: str) -> str:
-        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        parts = re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", page, re.DOTALL)
         return " ".join(
             f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in parts
         )

@@ -1,0 +1,1 @@
+"""The restoring half of super-resolution, trained by itself."""

@@ -1,0 +1,75 @@
+"""README and docs: their command lines parse, their links lead somewhere, README's Python runs."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+
+from vaekit import cli, images
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in a language, "" for none."""
+    return [text for found, text in FENCE.findall(page.read_text("utf-8")) if found == language]
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """The arguments of every `vaekit` command line in a page's blocks without a language."""
+    lines = [line for block in blocks(page, "") for line in block.replace("\\\n", " ").splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    commands = []
+    for line in words:
+        if "vaekit" in line:
+            arguments = line[line.index("vaekit") + 1 :]
+            commands.append(arguments[: arguments.index("&&")] if "&&" in arguments else arguments)
+    return commands
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse a command line without running it; raises what typer raises for a wrong one."""
+    command, context = typer.main.get_command(cli.app), None
+    while hasattr(command, "resolve_command"):  # a group
+        context = command.make_context("vaekit", list(arguments), parent=context)
+        rest = [*context._protected_args, *context.args]
+        _, command, arguments = command.resolve_command(context, rest)
+    command.make_context(command.name, list(arguments), parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_parse(page):
+    for arguments in command_lines(page):
+        parse(arguments)
+
+
+def test_an_unknown_option_would_be_found():
+    with pytest.raises(Exception, match="No such option"):
+        parse(["inpaint", "photo.png", "--mask", "m.png", "--nothing"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_python_of_the_readme_runs(bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAEKIT_MODELS", str(bundles))
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "portrait.jpg"):
+        shutil.copy(ROOT / "docs" / "images" / "sources" / "astronaut.jpg", name)
+    mask = np.zeros((512, 512, 3), np.uint8)
+    mask[300:310, 200:260] = 255
+    images.write("mask.png", mask)
+    (block,) = blocks(ROOT / "README.md", "python")
+    exec(compile(block, "README.md", "exec"), {})
+    assert images.read("large.png").pixels.shape == (1024, 1024, 3)
+    assert images.read("repaired.png").pixels.shape == images.read("smiling.png").pixels.shape == (512, 512, 3)
