@@ -10,7 +10,7 @@ from vaekit.data.damage import damage, visible
 from vaekit.models.segmenter import Segmenter
 from vaekit.training import Task
 
-RECENT, THIN, WHOLE, GREY = 0.2, 0.2, 0.2, 0.4
+RECENT, THIN, WHOLE, GREY = 0.3, 0.2, 0.25, 0.4
 """Shares of the pictures that are not aged, that get wires or words, that stay undamaged, that are scanned grey."""
 
 

@@ -16,7 +16,7 @@ FINE = 4
 """Strokes are drawn so many times larger, and averaged."""
 SEEN = (0.05, 0.1)
 """Least change of a pixel that counts as damage, of 1: beside a pixel that has changed by more, and by itself."""
-HIDES = 0.4
+HIDES = 0.8
 """What share of its surroundings' standard deviation a change must be larger by."""
 
 
