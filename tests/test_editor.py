@@ -237,3 +237,20 @@ def test_transparent_pixels_and_what_holes_hide_do_not_matter():
     first, second = (edit(pixels, mask, fill="texture") for pixels in (image, other))
     np.testing.assert_array_equal(first[mask], second[mask])
     assert set(first[mask][:, 3]) == {255}
+
+
+def test_the_network_does_not_see_transparent_pixels():
+    image = np.full((64, 64, 4), 255, np.uint8)
+    image[:, 40:, 3] = 0
+    image[:, 40:, :3] = 7
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = True
+    seen = []
+
+    def network(image, mask, hint, z):
+        seen.append(image[~np.broadcast_to(mask, image.shape).astype(bool)])
+        return np.full_like(image, 0.25)
+
+    repaired = editor_with(network)(image, mask)
+    assert min(known.min() for known in seen) > 0.9
+    np.testing.assert_array_equal(repaired[~mask], image[~mask])

@@ -104,24 +104,25 @@ class Editor:
         _check(image, mask)
         result = image.copy()
         z = np.zeros(self.latent_dim) if seed is None else np.random.default_rng(seed).normal(size=self.latent_dim)
-        crops = [aligned(image, mask, face) for face in found]
+        unknown = mask | (image[..., 3] == 0) if image.shape[2] == 4 else mask
+        crops = [aligned(image, unknown, face) for face in found]
         fills = []
         for window in windows(mask):
             check_cancelled()
             crop = next((crop for crop in crops if crop.holds(window)), None)
             filled = None
             if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):
-                filled = _from_texture(image, mask, window, seed)
+                filled = _from_texture(image, unknown, window, seed)
             if filled is None:
-                filled = self._from_network(image, window, crop, z, iterations)
+                filled = self._from_network(image, unknown, window, crop, z, iterations)
             _paste(result, image, mask, window, filled.colours, feather)
             fills.append(filled.report)
         return Repair(keep_grey(result, image), tuple(fills))
 
-    def _from_network(self, image, window, crop, z, iterations) -> "_Filled":
+    def _from_network(self, image, unknown, window, crop, z, iterations) -> "_Filled":
         patch = image[window.rows, window.columns, :3].astype(np.float32) / np.iinfo(image.dtype).max
         if crop is None:
-            fill = self._fill(patch, window.hole, z, iterations)
+            fill = self._fill(patch, unknown[window.rows, window.columns], z, iterations)
         else:
             fill = crop.seen_from(window, self._fill(crop.image, crop.hole, z, iterations))
         report = Fill(window.box, "network", float(1 / (1 + window.depth / FOG)))
@@ -198,18 +199,15 @@ FOG = 20.0
 """Depth of a hole, in pixels, at which the network is as likely wrong as right."""
 
 
-def _from_texture(image: np.ndarray, mask: np.ndarray, window: "Window", seed: int | None) -> _Filled | None:
+def _from_texture(image: np.ndarray, unknown: np.ndarray, window: "Window", seed: int | None) -> _Filled | None:
     """The fill of patches of the image; None where there are too few."""
     left, top, width, height = window.box
     rows = _span(top + height / 2, max(TILE, round(SURROUNDINGS * height)), image.shape[0])
     columns = _span(left + width / 2, max(TILE, round(SURROUNDINGS * width)), image.shape[1])
     hole = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
     hole[top - rows.start :, left - columns.start :][:height, :width] = window.inside
-    usable = ~mask[rows, columns]
-    if image.shape[2] == 4:
-        usable &= image[rows, columns, 3] > 0
     try:
-        filled = texture.fill(image[rows, columns, :3], hole, usable, seed)
+        filled = texture.fill(image[rows, columns, :3], hole, ~unknown[rows, columns], seed)
     except texture.TooLittleError:
         return None
     colours = filled.image / np.float32(np.iinfo(image.dtype).max)
