@@ -167,6 +167,20 @@ def test_tensorflow_and_the_served_graph_find_the_same(finder, bundles, shape):
     assert np.mean(found != mask) < 0.02
 
 
+def test_the_shipped_network_finds_scratches_and_leaves_the_rest_alone():
+    image = photo(240, 320, seed=4)
+    drawn = np.zeros(image.shape[:2], np.uint8)
+    for points in ([(20, 30), (120, 90), (260, 80)], [(200, 230), (230, 120), (300, 20)]):
+        cv2.polylines(drawn, [np.array(points)], False, 1, 2)
+    cv2.circle(drawn, (60, 180), 2, 1, -1)
+    scratched = np.where(drawn[..., None] > 0, np.float32(0.97), image)
+    found = Editor()(to_bytes(scratched))
+    near = [cv2.dilate(x.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0 for x in (drawn, found)]
+    assert near[1][drawn > 0].mean() > 0.9
+    assert (found & ~near[0]).mean() < 0.002
+    assert Editor()(to_bytes(image)).mean() < 0.001
+
+
 # === vaekit inpaint --mask auto ===
 
 
