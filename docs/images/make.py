@@ -21,7 +21,6 @@ EXAMPLE = FOLDER.parents[1] / "apps" / "inpaint" / "example"
 HEIGHT = 300
 """Of the panels, in pixels."""
 
-SHIPS = [[(80, 202), (186, 202), (186, 244), (80, 244)], [(502, 198), (612, 198), (612, 242), (502, 242)]]
 STATUE = [[(250, 30), (300, 30), (315, 160), (335, 200), (335, 290), (355, 362), (190, 362), (215, 290), (222, 170)]]
 
 
@@ -42,12 +41,6 @@ def repair(work: Path) -> list[Path]:
     """Repair drawn damage with its mask."""
     vaekit("inpaint", EXAMPLE / "photo.jpg", "--mask", EXAMPLE / "mask.png", "-o", work / "out.png")
     return [EXAMPLE / "photo.jpg", work / "out.png"]
-
-
-def repair_auto(work: Path) -> list[Path]:
-    """Find the damage, and repair it."""
-    vaekit("inpaint", EXAMPLE / "photo.jpg", "--mask", "auto", "--save-mask", work / "m.png", "-o", work / "out.png")
-    return [EXAMPLE / "photo.jpg", work / "m.png", work / "out.png"]
 
 
 def removal(name: str, shapes: list, work: Path) -> list[Path]:
@@ -71,37 +64,10 @@ def enlarge(work: Path) -> list[Path]:
     return [work / "bicubic.png", work / "out.png"]
 
 
-def portrait(work: Path) -> Path:
-    """The head and shoulders of the astronaut."""
-    images.write(work / "portrait.png", images.read(SOURCES / "astronaut.jpg").pixels[0:260, 90:350])
-    return work / "portrait.png"
-
-
-def edits(work: Path) -> list[Path]:
-    """Edit attributes of a face."""
-    source = portrait(work)
-    panels = [source]
-    for change in ("smiling=-1", "age=1", "eyeglasses=1", "black_hair=1"):
-        vaekit("edit", source, "--set", change, "-o", work / f"{change}.png")
-        panels.append(work / f"{change}.png")
-    return panels
-
-
-def turn(work: Path) -> list[Path]:
-    """Turn a face to the front."""
-    source = portrait(work)
-    vaekit("frontalize", source, "-o", work / "front.png")
-    return [source, work / "front.png"]
-
-
 PICTURES = {
     "repair": repair,
-    "repair-auto": repair_auto,
-    "remove-ships": lambda work: removal("ships", SHIPS, work),
     "remove-statue": lambda work: removal("square", STATUE, work),
     "enlarge": enlarge,
-    "edit": edits,
-    "frontalize": turn,
 }
 
 
