@@ -68,10 +68,10 @@ def _slices(name: str, shape: tuple[int, int], margin: float) -> tuple[slice, sl
     return rows, slice(max(round((x - half_x) * shape[1]), 0), round((x + half_x) * shape[1]))
 
 
-def methods(bundle: str, iterations: list[int]) -> dict:
+def methods(bundle: str, iterations: list[int], fill: str) -> dict:
     """Name -> function of (uint8 image, mask) to the repaired image."""
     editor = Editor(bundle)
-    ours = {f"vaekit x{n}": lambda image, mask, n=n: editor(image, mask, iterations=n) for n in iterations}
+    ours = {f"vaekit x{n}": lambda image, mask, n=n: editor(image, mask, iterations=n, fill=fill) for n in iterations}
     classical = {"Telea": cv2.INPAINT_TELEA, "Navier-Stokes": cv2.INPAINT_NS}
     return ours | {
         name: lambda image, mask, kind=kind: cv2.inpaint(image, mask.astype(np.uint8), 3, kind)
@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--references", action="store_true", help="also repairs that know the truth")
     parser.add_argument("--iterations", default="1,5,10")
     parser.add_argument("--bundle", default="inpaint")
+    parser.add_argument("--fill", default="network", choices=["auto", "network", "texture"], help="what fills holes")
     parser.add_argument("--picture", type=Path, help="write a sheet of the first rows here")
     parser.add_argument("--rows", type=int, default=4, help="pictures a class on the sheet")
     parser.add_argument("--card", action="store_true", help="write the comparison into the bundle's card")
@@ -220,7 +221,7 @@ def main() -> None:
         source = open_source(arguments.paste, split="validation", holdout=Holdout("file", 10))
         pictures = pasted(pictures, [source[index]["image"] for index in range(len(source))])
     classes = hole_classes(arguments.holes.split(","), arguments.parts)
-    repairs = methods(arguments.bundle, [int(n) for n in arguments.iterations.split(",")])
+    repairs = methods(arguments.bundle, [int(n) for n in arguments.iterations.split(",")], arguments.fill)
     if arguments.references:
         repairs |= references(pictures)
     print(f"{len(pictures)} images of {Path(arguments.folder).name}, bundle {arguments.bundle}")

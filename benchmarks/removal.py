@@ -2,7 +2,7 @@
 
     python benchmarks/removal.py ../shared/data/photos/more --holdout file:10 ../shared/data/photos/set14
     python benchmarks/removal.py ... --scratches          # thin holes: PSNR
-    python benchmarks/removal.py --speed                  # seconds and memory, each in a process of its own
+    python benchmarks/removal.py photo.jpg --speed        # seconds and memory, each in a process of its own
 
 Every photo has compact holes (--holes, 3), each of 4 to 10 % of it, of random outline, repaired one at a time.
 FD is the Frechet distance of the squares round the holes (1.5 times the hole's longer side) to the true ones, in
