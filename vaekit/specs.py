@@ -259,8 +259,6 @@ def _mapped(owner: str, specs: Specs, dataset):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         batch = _named(owner, specs, x, y)
         taken = [batch[name] for name in specs]
-        for name, tensor in zip(specs, taken, strict=True):
-            specs[name].cast(name, tensor)
 
         def values(number, *arrays):
             check(owner, specs, dict(zip(specs, arrays, strict=True)), images=number == 0)
