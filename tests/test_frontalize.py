@@ -62,12 +62,14 @@ def test_pasted_it_takes_the_old_faces_place_and_leaves_the_rest(editor):
 
 def test_who_comes_from_the_one_and_how_from_the_other(editor):
     who, how = np.full((20, 20, 3), 51, np.uint8), np.full((30, 40, 3), 204, np.uint8)
+    who[-1, -1, 0] = how[-1, -1, 0] = 0  # in colour: of grey pictures grey is made
     np.testing.assert_array_equal(editor.transfer(who, how)[0, 0], [51, 204, 0])
     np.testing.assert_array_equal(editor.transfer(who, how, turn=1.0)[0, 0], [51, 204, 255])
 
 
 def test_a_morph_changes_how_and_not_who(editor):
     first, second = np.full((20, 20, 3), 50, np.uint8), np.full((20, 20, 3), 150, np.uint8)
+    first[-1, -1, 0] = second[-1, -1, 0] = 0  # in colour: of grey pictures grey is made
     drawn = [frame[0, 0].tolist() for frame in editor.morph(first, second, [0.0, 0.5, 1.0])]
     assert drawn == [[50, 50, 0], [50, 100, 0], [50, 150, 0]]
 

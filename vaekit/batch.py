@@ -213,6 +213,10 @@ class _Attempts:
                 raise DoneError
         except DoneError:
             return Outcome(str(item), skipped=True)
+        except UserError as error:
+            if type(error) is UserError:  # wrong usage, not a fault of this file
+                raise
+            return Outcome(str(item), error=failure(item, error))
         except Exception as error:  # whatever a bad file makes a decoder or a network trip over is its failure alone
             return Outcome(str(item), error=failure(item, error))
         seconds = round(time.monotonic() - began, 3)

@@ -323,7 +323,8 @@ class NpzSource:
     def __init__(self, path: Path):
         try:
             check_readable(path, "file")
-            with np.load(path, allow_pickle=False) as arrays:
+            # np.load leaves a file that it cannot read open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 names = [n for n in ("x_train", "images", "x") if n in arrays]
                 if not names:
                     raise DataError(f"{path}: no array x_train, images or x; there are {', '.join(arrays)}")
