@@ -209,7 +209,7 @@ TABLE = [
     Row(
         "restorer",
         lambda shape: Restorer(shape[2], scales=(1, 2), width=8, depth=1),
-        shapes=((32, 24, 1), (16, 16, 3)),
+        shapes=((32, 24, 1), (24, 24, 3)),
         extras={
             "small_1": lambda rng, image: image,
             "large_1": lambda rng, image: image,

@@ -54,10 +54,11 @@ def test_scratches_are_repaired_and_nothing_else_is_changed(run, photo, tmp_path
     run("inpaint", "photo.png", "--mask", "mask.png", "-o", "repaired.png")
     repaired, hole = images.read(tmp_path / "repaired.png").pixels, images.read_mask(EXAMPLE / "mask.png")
     np.testing.assert_array_equal(repaired[~hole], photo[~hole])
-    # Nearer to the portrait as it was before it was scratched.
-    original = images.read(ORIGINAL).pixels[hole].astype(float)
-    before, after = (np.abs(pixels[hole] - original).mean() for pixels in (photo, repaired))
-    assert after < 0.6 * before
+    # Where the damage is strong, the repair is much nearer to the portrait.
+    original = images.read(ORIGINAL).pixels.astype(float)
+    before, after = (np.abs(pixels - original).mean(axis=2) for pixels in (photo, repaired))
+    strong = hole & (before > 60)
+    assert after[strong].mean() < 0.5 * before[strong].mean()
 
 
 def test_a_photo_is_enlarged_and_stays_itself(run, photo, tmp_path):

@@ -218,10 +218,10 @@ def test_an_existing_run_is_not_trained_over(whole, looped, vaekit_here):
     [
         (["--set", "train.epoch=3"], "train.epoch"),
         (["--set", "train.epochs=none"], "train.epochs"),
-        (["--set", "model.width=3"], "model"),
-        (["--set", "optimizers.banker.learning_rate=1e-3"], "no player is called banker"),
+        (["--data", "{here}", "--set", "model.width=3"], "model"),
+        (["--data", "{here}", "--set", "optimizers.banker.learning_rate=1e-3"], "no player is called banker"),
         (["--set", "train"], "expected key=value"),
-        (["--set", "model.recognised=1"], "train.start names no run that has trained the recogniser"),
+        (["--data", "{here}", "--set", "model.recognised=1"], "train.start names no run that has trained the recogniser"),
         ([], "nowhere: no such folder"),
         (["--data", "."], "no images in it"),
         (["--set", 'data=[{source="rendered:9", label="mood"}]'], "data.0.label"),
