@@ -118,13 +118,13 @@ def test_a_picture_is_cleaned_as_much_as_it_is_estimated_to_need(severity, clean
 
 
 def test_a_large_picture_is_estimated_by_its_area(monkeypatch):
-    def left_is_noisy(signature, image):
+    def bright_is_noisy(signature, image):
         return np.array([float(image.mean() > 0.5)], np.float32)
 
     monkeypatch.setattr(module, "SEEN", 64)
     image = np.zeros((64, 256, 3), np.uint8)
     image[:, :192] = 255
-    assert editor_with(left_is_noisy).estimate(image) == 0.75
+    assert editor_with(bright_is_noisy).estimate(image) == 0.75
 
 
 def test_a_picture_of_few_pixels_is_taken_for_clean():
@@ -167,7 +167,7 @@ def test_detail_draws_no_specks():
     detailed, faithful = (made(image, 2, detail=detail, clean=0).astype(int) for detail in (1, 0))
     assert faithful[10, 10, 0] - faithful[10, 13, 0] > 100
     assert abs(detailed[10, 10, 0] - detailed[10, 13, 0] - 255 * module.SPECK) < 10  # of 36
-    assert np.abs(detailed - faithful)[20:, 21:].max() < 0.1 * 102  # a tenth of the corner's height
+    assert np.abs(detailed - faithful)[28:, 28:].max() < 6
 
 
 def test_the_served_median_is_the_editors():
