@@ -100,6 +100,9 @@ import sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 import vaekit
+assert keras.saving.get_registered_object("vaekit>VAE")  # before the tests' table imports the models
+from models import shrink
+shrink()
 folder = Path(sys.argv[1])
 for file in sorted(folder.glob("*.keras")):
     model = keras.saving.load_model(file)
@@ -129,8 +132,10 @@ print(len(list(folder.glob("*.keras"))))
 def test_files_are_read_in_a_fresh_process_and_bundles_answer_as_the_models_do(folder):
     """Whatever of the scripts above has run."""
     done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(folder)], check=False, capture_output=True, encoding="utf-8"
-    )
+        [sys.executable, "-c", FRESH, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        check=False, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout) == len(list(folder.glob("*.keras")))
 
