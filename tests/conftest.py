@@ -56,6 +56,8 @@ for name in sys.argv[2:]:
     for variable in (v for network in networks[name](model) for v in network.variables):
         if variable.ndim > 1:
             variable.assign(rng.normal(0, sizes.get(name, 0.2), variable.shape))
+    if name == "superres":  # untrained it would find every picture clean
+        model.estimator.weights[-1].assign([2.0])
     card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
     export(exportable(name)(model, card), name, Path(sys.argv[1]))
 """

@@ -227,11 +227,11 @@ def test_json_tells_what_was_done_and_what_failed(here, vaekit):
 def test_the_report_says_what_filled_each_hole(here, vaekit):
     done = vaekit("inpaint", "photo.png", "-m", "mask.png", "--fill", "texture", "--json")
     fills = json.loads(done.stdout)["done"][0]["fills"]
-    assert sorted(fill["box"] for fill in fills) == [[40, 30, 35, 20], [100, 70, 10, 10]]
+    assert [fill["box"] for fill in fills] == [[40, 30, 70, 50]]  # both holes: they lie close together
     assert {fill["method"] for fill in fills} == {"texture"}
     assert all(0 <= fill["confidence"] <= 1 for fill in fills)
     done = vaekit("inpaint", "photo.png", "-m", "mask.png", "--fill", "network", "--overwrite")
-    assert ", network 2, least sure " in done.stdout
+    assert ", network 1, least sure " in done.stdout
 
 
 @pytest.mark.parametrize(
