@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
@@ -71,6 +71,7 @@ def _pooled(work: Work, pickled: bytes, left: list[Any], jobs: int) -> Generator
     from pebble import ProcessPool
 
     threads = max(1, cores() // jobs)
+    others = set(multiprocessing.active_children())
     # Spawned: a fork would take over locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPool(max_workers=jobs, initializer=_begin, initargs=(pickled, threads), context=context)
@@ -106,6 +107,14 @@ def _pooled(work: Work, pickled: bytes, left: list[Any], jobs: int) -> Generator
             pool.stop()
             pool.join()
             raise
+        finally:
+            _kill(set(multiprocessing.active_children()) - others)
+
+
+def _kill(surplus: Iterable[Any]) -> None:
+    """End processes that replace ended ones and may still be starting: without their pool they would fail aloud."""
+    for process in surplus:
+        process.kill()
 
 
 def _results(work: Work, task: Any, future: Any) -> list:
