@@ -109,7 +109,7 @@ def test_each_loss_reaches_its_own_player_and_no_other(row):
     keras.utils.set_random_seed(1)
     model = row.create(row.shapes[0])
     objective = model.objective
-    model.step_sizes = lambda terms: {}  # nobody rests
+    model.step_sizes = lambda terms: {}  # gating would hide a player's gradient
     model.compile({p: keras.optimizers.SGD(0.01) for p in model.players}, run_eagerly=True)
     for player in model.players:
         before = by_player(model)

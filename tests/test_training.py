@@ -221,7 +221,10 @@ def test_an_existing_run_is_not_trained_over(whole, looped, vaekit_here):
         (["--data", "{here}", "--set", "model.width=3"], "model"),
         (["--data", "{here}", "--set", "optimizers.banker.learning_rate=1e-3"], "no player is called banker"),
         (["--set", "train"], "expected key=value"),
-        (["--data", "{here}", "--set", "model.recognised=1"], "train.start names no run that has trained"),
+        (
+            ["--data", "{here}", "--set", "model.recognised=1"],
+            "train.start names no run that has trained the recogniser",
+        ),
         ([], "nowhere: no such folder"),
         (["--data", "."], "no images in it"),
         (["--set", 'data=[{source="rendered:9", label="mood"}]'], "data.0.label"),
