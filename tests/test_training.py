@@ -1,7 +1,9 @@
 """Training through the command line: recipes, runs, resuming, export."""
 
+import contextlib
 import functools
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -18,8 +20,9 @@ import pytest
 from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
+from vaekit.data import DataError
 from vaekit.recipe import RecipeError, load_recipe
-from vaekit.training import blend, build, restore, train
+from vaekit.training import batches, blend, build, restore, train
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,7 @@ def test_a_run_keeps_its_recipe_log_previews_and_last_checkpoints(whole):
 
 @with_run
 def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(whole, looped, tmp_path):
-    start = command("train", looped, "--out", tmp_path / "cut")
+    start = command("train", looped, "--out", tmp_path / "cut", "--set", "train.workers=2")
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list((tmp_path / "cut" / "checkpoints").glob("epoch-*")):
         assert process.poll() is None
@@ -128,6 +131,21 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(w
     assert "vars/seed_0" in expected  # what noise comes next
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_worker_processes_make_the_very_batches_and_tell_when_one_ends(looped):
+    recipe, task = load_recipe(looped), apps.task("vaegan")
+    alone = batches(recipe, task, "train", start_epoch=1)
+    with contextlib.closing(batches(recipe, task, "train", start_epoch=1, processes=2)) as pooled:
+        for index in range(3):
+            expected, found = alone[index], pooled[index]
+            assert expected.keys() == found.keys()
+            for name, value in expected.items():
+                np.testing.assert_array_equal(found[name], value, err_msg=name)
+        for process in multiprocessing.active_children():
+            process.kill()
+        with pytest.raises(DataError, match="has ended"):
+            pooled[0]
 
 
 @with_run

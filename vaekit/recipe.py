@@ -68,6 +68,7 @@ class Schedule(_Table):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)
+    """What makes the batches: 0 is the training itself, 1 a thread beside it, more are so many processes."""
     keep: PositiveInt = 2
     image_size: tuple[PositiveInt, PositiveInt] = (128, 128)
 

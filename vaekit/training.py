@@ -1,6 +1,7 @@
 """Training runs: a folder that holds the recipe, checkpoints, logs and previews, and can be resumed exactly."""
 
 import contextlib
+import functools
 import json
 import logging
 import math
@@ -15,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from vaekit import checkpoints, images
-from vaekit.data import Batches, Holdout, JoinedSource, WithOther, open_source
+from vaekit.data import Batches, Holdout, JoinedSource, ReaderPool, WithOther, open_source
 from vaekit.data.sources import NOT_FILES
 from vaekit.distribution import Place, open_place
 from vaekit.errors import UserError
@@ -71,8 +72,10 @@ def _spec(recipe: Recipe, source: str) -> str:
     return str(Path(os.path.expanduser(recipe.root)) / os.path.expanduser(source))
 
 
-def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None) -> Batches:
-    """Batches of one split, in the order that the recipe's seed decides."""
+def batches(
+    recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, steps: int | None = None, processes: int = 0
+) -> Batches:
+    """Batches of one split, in the order that the recipe's seed decides; made in so many other processes."""
     train = recipe.train
 
     def example(item, rng):
@@ -85,7 +88,10 @@ def batches(recipe: Recipe, task: Task, split: str, *, start_epoch: int = 0, ste
         steps_per_epoch=steps or train.steps_per_epoch,
         seed=train.seed + (split != "train"),
         start_epoch=start_epoch,
-        workers=train.workers if split == "train" else 0,
+        pool=ReaderPool(functools.partial(batches, recipe, task, split), processes) if processes else None,
+        # A thread waits for each process.
+        workers=processes or min(train.workers, 1) if split == "train" else 0,
+        max_queue_size=max(2 * processes, 10),
     )
 
 
@@ -149,9 +155,10 @@ def train(
     place = open_place(strategy)
     if task.complete:
         recipe = task.complete(recipe)
-    data = batches(recipe, task, "train")
+    workers = recipe.train.workers
+    data = batches(recipe, task, "train", processes=workers if workers > 1 else 0)
     data.rows(0, range(1))  # what an example lacks is told before anything is written
-    with checkpoints.lock(run) if place.chief else contextlib.nullcontext():
+    with contextlib.closing(data), checkpoints.lock(run) if place.chief else contextlib.nullcontext():
         done = checkpoints.found(run)
         if done and not resume:
             raise RecipeError(f"{run} holds a training already: resume it, or name another folder")

@@ -27,7 +27,7 @@ SCALE = 4
 
 def task(name: str) -> Task:
     """The training side of a model of the family."""
-    tell = TOLD.get(name, _label if name in LABELLED else lambda item, image, rng: {})
+    tell = TOLD.get(name, _label if name in LABELLED else _nothing)
     return Task(
         model_class(name),
         functools.partial(_example, tell),
@@ -47,6 +47,10 @@ def _example(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int]
 def fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """The largest crop of an image [h, w, C] uint8 at its middle, resized to (H, W)."""
     return crop_resize(image, shape, rng, rotate=0.0, flip=False, jitter=0.0)
+
+
+def _nothing(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    return {}
 
 
 def _label(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:

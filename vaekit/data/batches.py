@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
+from vaekit.data.pool import ReaderPool
 from vaekit.data.sources import JoinedSource
 
 BLOCK = 1000
@@ -26,6 +27,7 @@ class Batches(keras.utils.PyDataset):
         steps_per_epoch: batches an epoch.
         seed: of the order and of every example's generator.
         start_epoch: where a resumed training goes on.
+        pool: worker processes that make the batches in place of this one.
         **kwargs: workers, max_queue_size, as in keras.utils.PyDataset.
     """
 
@@ -38,10 +40,11 @@ class Batches(keras.utils.PyDataset):
         steps_per_epoch,
         seed=0,
         start_epoch=0,
+        pool: ReaderPool | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.source, self.example = source, example
+        self.source, self.example, self.pool = source, example, pool
         self.batch_size, self.steps_per_epoch, self.seed, self.epoch = (
             batch_size,
             steps_per_epoch,
@@ -58,7 +61,13 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def __getitem__(self, index):
-        return self.rows(self.epoch * self.steps_per_epoch + index, range(self.batch_size))
+        reader = self.pool or self
+        return reader.rows(self.epoch * self.steps_per_epoch + index, range(self.batch_size))
+
+    def close(self):
+        """End the worker processes, if there are any."""
+        if self.pool:
+            self.pool.close()
 
     def rows(self, step: int, which: Iterable[int]) -> dict[str, np.ndarray]:
         """Some rows of the batch of a step, counted from the training's beginning."""
