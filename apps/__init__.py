@@ -37,9 +37,9 @@ def editor(name: str):
 
 
 def serving(name: str):
-    """What an app does with a request to a server: a module with `inputs` and `answer`."""
+    """What an app answers a server's clients: a function from its editor to vaekit.serving.calls.Call, by signature."""
     _check(name, BUNDLED)
-    return importlib.import_module(f"vaekit.apps.{name}.serving")
+    return importlib.import_module(f"vaekit.apps.{name}.serving").calls
 
 
 def command(name: str):

@@ -142,6 +142,14 @@ def test_large_pictures_are_searched_at_half_the_size_too(finder):
     assert finder(image, threshold)[np.kron(found, np.ones((2, 2), bool))].all()
 
 
+def test_progress_is_told_after_every_tile(finder):
+    told = []
+    height, width = 40, SMALL + 512  # two tiles, and one of half the size
+    finder(np.zeros((height, width, 3), np.uint8), progress=told.append)
+    total = height * width + height * width / 4
+    np.testing.assert_allclose(told, [height * TILE / total, height * width / total, 1.0])
+
+
 @pytest.mark.parametrize(
     ("image", "threshold"), [(np.zeros((8, 8), np.uint8), 0.5), (np.zeros((8, 8, 3), np.uint8), 2)]
 )

@@ -52,6 +52,15 @@ def test_a_constant_answer_fills_every_hole_without_seams(shape, dtype):
     assert set(repaired[mask].ravel()) == {round(0.25 * np.iinfo(dtype).max)}
 
 
+def test_progress_is_told_after_every_hole():
+    told = []
+    mask = np.zeros((200, 200), bool)
+    mask[10:20, 10:20] = mask[150:160, 150:180] = True
+    answer = editor_with(lambda image, mask, hint, z: image)
+    answer(np.zeros((200, 200, 3), np.uint8), mask, progress=told.append)
+    assert told == [0.25, 1.0]
+
+
 def test_the_network_sees_sides_it_can_take_and_each_pass_hints_the_next():
     seen = []
 

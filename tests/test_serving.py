@@ -3,11 +3,11 @@
 import base64
 import contextlib
 import gzip
-import hashlib
 import http.client
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -17,15 +17,17 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 import uvicorn
+from PIL import ImageCms
 
 import vaekit as package
-from vaekit import images, texture
+from vaekit import faces, images, texture
 from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
 from vaekit.serving import contract, receiving
 from vaekit.serving.batching import Batching
@@ -297,7 +299,7 @@ def test_editors_stop_between_tiles_and_while_they_search_for_texture(bundles):
 class Waiting:
     """A model that works until it is let go: tile after tile, as an editor does. A seed is how many pixels it says."""
 
-    name, version = "waiting", 1
+    name, version, card = "waiting", 1, {"app": "inpaint", "terms": "free"}
 
     def __init__(self):
         self.signatures = {"serving_default": Signature({"seed": Spec("DT_INT32", low=0)}, {})}
@@ -308,7 +310,8 @@ class Waiting:
         request = contract.parse(body, self.signatures)
         return request, int(request.columns["seed"].max())
 
-    def predict(self, request):
+    def predict(self, request, progress):
+        progress(np.float32(0.25))
         self.begun.put(request)
         try:
             while not self.go.wait(0.005):
@@ -591,13 +594,35 @@ def test_every_answer_has_its_security_headers():
             assert "unsafe" not in policy
 
 
-def test_the_page_may_run_its_own_script_and_no_other():
+def test_the_page_may_use_its_own_files_and_no_others():
     with Hosted(Limits()) as hosted:
         _, page, headers = raw(hosted.address, "/")
-    for tag in ("script", "style"):
-        (own,) = page.split(f"<{tag}>")[1:]
-        digest = base64.b64encode(hashlib.sha256(own.split(f"</{tag}>")[0].encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}';" in headers["Content-Security-Policy"]
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self'; style-src 'self'; connect-src 'self'" in policy
+        files = re.findall(r'(?:src|href)="(page/[^"]+)"', page)
+        assert sorted(files) == ["page/main.js", "page/style.css"]
+        for file in (*files, "page/view.js"):
+            status, _, headers = raw(hosted.address, f"/{file}")
+            kind = "text/css" if file.endswith("css") else "text/javascript"
+            assert (status, headers["Content-Type"].split(";")[0]) == (200, kind)
+            assert headers["X-Content-Type-Options"] == "nosniff"
+        for file in ("page/", "page/..%2fserver.py", "page/../server.py", "page/none.js"):
+            assert raw(hosted.address, f"/{file}")[0] == 404
+
+
+def test_models_are_listed_and_the_progress_of_a_named_request_told():
+    with Hosted(Limits()) as hosted, ThreadPoolExecutor(1) as pool:
+        listed = {"models": [{"name": "waiting", "version": "1", "terms": "free"}]}
+        assert ask(hosted.address, "/v1/models") == (200, listed)
+        begun = pool.submit(hosted.predict, headers={"X-Progress": "mine"})
+        hosted.model.begun.get()
+        assert ask(hosted.address, "/progress/mine") == (200, {"progress": 0.25})
+        assert ask(hosted.address, "/progress/other") == (200, {"progress": None})
+        hosted.model.go.set()
+        assert begun.result()[0] == 200
+        assert ask(hosted.address, "/progress/mine") == (200, {"progress": None})
+        assert not hosted.desk.progress
 
 
 def test_versions_have_labels_and_the_paths_of_tensorflow_serving_are_taken():
@@ -728,6 +753,104 @@ def test_every_app_is_served(server):
     assert np.any(edited != picture(0, 64, 64))
     turned = {"image_bytes": image, "shown_bytes": image, "turn": 1}
     assert ask(server, "/v1/models/frontalize:predict", {"instances": [turned]})[0] == 200
+    found = ask(server, "/v1/models/damage:predict", {"instances": [{"image_bytes": image, "threshold": 0}]})[1]
+    assert images.decode(base64.b64decode(found["predictions"][0]["b64"])).pixels.all()
+
+
+def test_models_are_listed_in_the_order_of_apps(server):
+    listed = ask(server, "/v1/models")[1]["models"]
+    assert [each["name"] for each in listed] == ["inpaint", "superres", "edit", "frontalize", "damage"]
+
+
+def test_metadata_says_what_people_can_set(server):
+    actions = {
+        name: ask(server, f"/v1/models/{name}/metadata")[1]["metadata"]["actions"]
+        for name in ("inpaint", "superres", "edit", "frontalize", "damage")
+    }
+    assert {name: list(each) for name, each in actions.items()} == {
+        "inpaint": ["photo"], "superres": ["photo"], "edit": ["photo"], "frontalize": ["photo", "transfer"],
+        "damage": ["photo"],
+    }  # fmt: skip
+    change = actions["edit"]["photo"]["inputs"]["change"]
+    assert (change["low"], change["high"], change["default"]) == (-2.0, 2.0, 0.0)
+    assert change["names"] == ["smiling", "dark", "fair"]
+    scale = actions["superres"]["photo"]["inputs"]["scale"]
+    assert (scale["dtype"], scale["low"], scale["high"], scale["default"]) == ("DT_INT32", 1, 4, 2)
+    assert actions["superres"]["photo"]["inputs"]["clean"]["automatic"]
+    assert actions["damage"]["photo"]["output"] == "mask_bytes"
+
+
+# === Signatures of photos ===
+
+PORTRAIT = (Path(__file__).parents[1] / "docs" / "images" / "sources" / "astronaut.jpg").read_bytes()
+
+
+def photo(server, model, signature="photo", **inputs):
+    """Status and first prediction, or error, of a signature."""
+    body = {"signature_name": signature, "instances": [{"image_bytes": b64(PORTRAIT), **inputs}]}
+    status, answer = ask(server, f"/v1/models/{model}:predict", body)
+    return status, answer["predictions"][0] if status == 200 else answer["error"]
+
+
+def test_faces_of_photos_are_found_and_edited(server, bundles):
+    status, points = photo(server, "edit", "faces")
+    assert status == 200
+    assert photo(server, "frontalize", "faces") == (200, points)
+    pixels = images.decode(PORTRAIT).pixels
+    (face,) = faces.find(pixels, faces.open_finder())
+    np.testing.assert_allclose(points, face.points[None], rtol=1e-6)
+    _, edited = photo(server, "edit", points=points[0], change=[0, 1, 0])
+    expected = package.load(str(bundles / "edit"))(pixels, {"dark": 1}, [face])
+    assert np.array_equal(images.decode(base64.b64decode(edited["b64"])).pixels, expected)
+    editor = package.load(str(bundles / "frontalize"))
+    for paste, turned in ((0, editor(pixels, face)), (1, editor.pasted(pixels, face))):
+        _, found = photo(server, "frontalize", points=points[0], turn=1, paste=paste)
+        assert np.array_equal(images.decode(base64.b64decode(found["b64"])).pixels, turned)
+    _, posed = photo(server, "frontalize", "transfer", points=points[0], shown_bytes=b64(PORTRAIT))
+    expected = editor.transfer(pixels, pixels, face, face)
+    assert np.array_equal(images.decode(base64.b64decode(posed["b64"])).pixels, expected)
+    plain = b64(images.encode(picture(), ".png"))
+    assert photo(server, "edit", "faces", image_bytes=plain) == (200, [])
+    status, error = photo(server, "frontalize", "transfer", points=points[0], shown_bytes=plain)
+    assert (status, error) == (400, "instances[0]: no face found in the photo with the pose")
+
+
+@pytest.mark.parametrize(
+    ("points", "word"),
+    [
+        ([[1, 1]] * 5, "those of a face"),
+        ([[1, 1]] * 4, "is of shape [1, 4, 2], expected [-1, 5, 2]"),
+        ([[1, 1e9]] * 5, "points"),
+        (7, "points"),
+    ],
+)
+def test_points_that_are_no_faces_are_told(server, points, word):
+    status, error = photo(server, "edit", points=points, change=[1, 0, 0])
+    assert status == 400
+    assert word in error
+
+
+def test_photos_are_repaired_and_cleaned_as_on_the_command_line(server, bundles):
+    pixels = images.decode(PORTRAIT).pixels
+    mask = np.zeros((512, 512), np.uint8)
+    mask[120:128, 190:250] = 255
+    _, found = photo(server, "inpaint", mask_bytes=b64(images.encode(mask, ".png")), seed=0)
+    editor = package.load(str(bundles / "inpaint"))
+    face = faces.find(editor(pixels, mask > 0), faces.open_finder(), faces.TILTS[:1])
+    expected = editor(pixels, mask > 0, found=face)
+    assert np.array_equal(images.decode(base64.b64decode(found["b64"])).pixels, expected)
+    editor = package.load(str(bundles / "superres"))
+    for clean, amount in ((-1, None), (0.5, 0.5)):
+        _, found = photo(server, "superres", scale=1, clean=clean, detail=0, seed=0)
+        enlarged = images.decode(base64.b64decode(found["b64"])).pixels
+        assert np.abs(enlarged.astype(int) - editor(pixels, 1, detail=0, clean=amount)).max() <= 1
+
+
+def test_answers_keep_the_colour_profile(server):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = images.encode(picture(), ".png", like=images.Picture(picture(), icc=profile))
+    answer = ask(server, SUPERRES, {"instances": [{**enlarged(), "image_bytes": b64(file)}]})[1]["predictions"][0]
+    assert images.decode(base64.b64decode(answer["b64"])).icc == profile
 
 
 def test_status_metadata_and_health(server):

@@ -1,5 +1,7 @@
 """Find the damage of a photo of any size: scratches, dust, creases, stains and what is torn off, tile by tile."""
 
+from collections.abc import Callable, Iterator
+
 import cv2
 import numpy as np
 
@@ -31,12 +33,19 @@ class Editor:
     def __init__(self, bundle: str = "damage", runtime: RuntimeName = "onnx", threads: int = 0):
         self.network: Network = open_network(find(bundle, app="damage"), runtime, threads)
 
-    def __call__(self, image: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
+    def __call__(
+        self,
+        image: np.ndarray,
+        threshold: float = THRESHOLD,
+        *,
+        progress: Callable[[float], object] | None = None,
+    ) -> np.ndarray:
         """Find what is damaged.
 
         Args:
             image: [H, W, 3] or [H, W, 4], uint8 or uint16, any size. What is transparent is not searched.
             threshold: how likely a pixel has to be damaged, from 0 to 1.
+            progress: called with the share that is done, above 0 and up to 1, after every tile.
 
         Returns:
             [H, W] bool, True where it is damaged: the mask that `inpaint` takes.
@@ -51,12 +60,20 @@ class Editor:
         images.check(image)
         if not 0 <= threshold <= 1:
             raise ValueError(f"expected a threshold in 0..1, not {threshold}")
-        mask = self._search(image[..., :3], threshold)
+        total, done = sum(height * width for height, width in _sizes(*image.shape[:2])), 0
+
+        def tell(pixels: int) -> None:
+            nonlocal done
+            done += pixels
+            if progress:
+                progress(done / total)
+
+        mask = self._search(image[..., :3], threshold, tell)
         if image.shape[2] == 4:
             mask &= image[..., 3] > 0
         return mask
 
-    def _search(self, image: np.ndarray, threshold: float) -> np.ndarray:
+    def _search(self, image: np.ndarray, threshold: float, tell: Callable[[int], None]) -> np.ndarray:
         """At the picture's size and at smaller ones: a network knows damage of up to some width."""
         height, width = image.shape[:2]
         most = np.float32(np.iinfo(image.dtype).max)
@@ -67,9 +84,10 @@ class Editor:
                 seen = image[top : y + TILE + RIM, left : x + TILE + RIM] / most
                 likely = self._likely(seen)[y - top :, x - left :][:TILE, :TILE]
                 mask[y : y + TILE, x : x + TILE] = likely >= threshold
+                tell(likely.size)
         if max(height, width) > SMALL:
             half = cv2.resize(image, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
-            wide = self._search(half, threshold).astype(np.uint8)
+            wide = self._search(half, threshold, tell).astype(np.uint8)
             mask |= cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
         return mask
 
@@ -78,3 +96,10 @@ class Editor:
         height, width = image.shape[:2]
         padded = np.pad(image, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="symmetric")
         return self.network(image=padded[None])[0, :height, :width, 0]
+
+
+def _sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """The sizes at which a picture is searched, its own first."""
+    yield height, width
+    if max(height, width) > SMALL:
+        yield from _sizes(-(-height // 2), -(-width // 2))

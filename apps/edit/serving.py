@@ -1,25 +1,37 @@
-"""`serving_default` of edit, on the editor."""
+"""What edit answers a server's clients, on the editor."""
+
+import functools
 
 import numpy as np
 
-from vaekit import images
+from vaekit import faces
 from vaekit.apps.edit.editor import STRONGEST, Editor
-from vaekit.serving.contract import Spec
+from vaekit.serving import people
+from vaekit.serving.calls import IMAGE, PICTURE, Call, Job, png
+from vaekit.serving.contract import Signature, Spec
 
 
-def inputs(editor: Editor) -> dict[str, Spec]:
-    """What it takes of each picture."""
+def calls(editor: Editor) -> dict[str, Call]:
+    """`serving_default` of an aligned face, `photo` of a face in a photo, and `faces`, which finds those."""
+    names = editor.attributes
+    change = Spec("DT_FLOAT", (-1, len(names)), low=-STRONGEST, high=STRONGEST, names=names, label="Change")
+    photo = Signature(
+        {"image_bytes": IMAGE, "points": people.POINTS, "change": change},
+        PICTURE,
+        "Edit face",
+        "Change a face: to the right adds, to the left takes away.",
+    )
+    answer = functools.partial(_change, editor)
     return {
-        "image_bytes": Spec("DT_STRING"),
-        "change": Spec("DT_FLOAT", (-1, len(editor.attributes)), low=-STRONGEST, high=STRONGEST),
+        "serving_default": Call(Signature({"image_bytes": IMAGE, "change": change}, PICTURE), answer),
+        "photo": Call(photo, answer),
+        "faces": people.FACES,
     }
 
 
-def answer(editor: Editor, max_pixels: int, *, image_bytes: bytes, change: np.ndarray) -> np.ndarray:
-    """Change one aligned face, by a value for each of the editor's attributes.
-
-    Raises:
-        ImageError: the file is none.
-    """
-    image = images.decode(image_bytes, max_pixels=max_pixels).pixels
-    return editor(image, dict(zip(editor.attributes, change.tolist(), strict=True)))
+def _change(
+    editor: Editor, job: Job, *, image_bytes: bytes, change: np.ndarray, points: np.ndarray | None = None
+) -> bytes:
+    picture = job.read(image_bytes)
+    face = faces.whole(picture.pixels) if points is None else people.at(points)
+    return png(editor(picture.pixels, dict(zip(editor.attributes, change.tolist(), strict=True)), [face]), picture)

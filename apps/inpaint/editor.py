@@ -1,6 +1,6 @@
 """Repair the holes of a photo of any size: with a network in faces and thin holes, else with the photo's texture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -79,6 +79,7 @@ class Editor:
         iterations: int = 1,
         feather: float = 0.0,
         found: Sequence[faces.Face] = (),
+        progress: Callable[[float], object] | None = None,
     ) -> Repair:
         """Repair an image.
 
@@ -93,6 +94,7 @@ class Editor:
             feather: pixels into the hole over which the colours of its rim are evened out towards the
                 known ones, from all at the seam to nothing.
             found: faces, from vaekit.faces.find; a hole that lies in one is repaired in its aligned crop.
+            progress: called with the share that is done, above 0 and up to 1, after every hole.
 
         Returns:
             An image of the same shape and type, in which every pixel outside the hole is the input's, bit for bit;
@@ -107,6 +109,7 @@ class Editor:
         unknown = mask | (image[..., 3] == 0) if image.shape[2] == 4 else mask
         crops = [aligned(image, unknown, face) for face in found]
         fills = []
+        done, total = 0, int(np.count_nonzero(mask))
         for window in windows(mask):
             check_cancelled()
             crop = next((crop for crop in crops if crop.holds(window)), None)
@@ -117,6 +120,9 @@ class Editor:
                 filled = self._from_network(image, unknown, window, crop, z, iterations)
             _paste(result, image, mask, window, filled.colours, feather)
             fills.append(filled.report)
+            if progress:
+                done += int(np.count_nonzero(window.inside))
+                progress(done / total)
         return Repair(keep_grey(result, image), tuple(fills))
 
     def _from_network(self, image, unknown, window, crop, z, iterations) -> "_Filled":

@@ -1,27 +1,50 @@
-"""`serving_default` of inpaint, on the editor."""
+"""What inpaint answers a server's clients, on the editor."""
+
+import functools
 
 import numpy as np
 
-from vaekit import images
+from vaekit import faces
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.serving.contract import RequestError, Spec
+from vaekit.serving import people
+from vaekit.serving.calls import IMAGE, PICTURE, Call, Job, png
+from vaekit.serving.contract import RequestError, Signature, Spec
+
+INPUTS = {
+    "image_bytes": IMAGE,
+    "mask_bytes": Spec("DT_STRING", label="Mask"),
+    "seed": Spec("DT_INT32", low=0, label="Variant (0 is likeliest)"),
+}
 
 
-def inputs(editor: Editor) -> dict[str, Spec]:
-    """What it takes of each picture."""
-    return {"image_bytes": Spec("DT_STRING"), "mask_bytes": Spec("DT_STRING"), "seed": Spec("DT_INT32", low=0)}
+def calls(editor: Editor) -> dict[str, Call]:
+    """`serving_default`, and `photo`, which also looks for the faces in which holes lie."""
+    photo = Signature(
+        INPUTS,
+        PICTURE,
+        "Repair",
+        "Paint over scratches, or over things to remove: they are filled from what is round them.",
+    )
+    return {
+        "serving_default": Call(Signature(INPUTS, PICTURE), functools.partial(_repair, editor, False)),
+        "photo": Call(photo, functools.partial(_repair, editor, True)),
+    }
 
 
-def answer(editor: Editor, max_pixels: int, *, image_bytes: bytes, mask_bytes: bytes, seed: np.int32) -> np.ndarray:
-    """Repair one picture; seed 0 is the likeliest repair.
-
-    Raises:
-        ImageError, RequestError: a file is none, or the two do not fit.
-    """
-    image = images.decode(image_bytes, max_pixels=max_pixels).pixels
-    hole = images.decode_mask(mask_bytes, max_pixels=max_pixels)
+def _repair(
+    editor: Editor, in_faces: bool, job: Job, *, image_bytes: bytes, mask_bytes: bytes, seed: np.int32
+) -> bytes:
+    picture = job.read(image_bytes)
+    image, hole = picture.pixels, job.read_mask(mask_bytes)
     if hole.shape != image.shape[:2]:
         raise RequestError("mask and image differ in size")
     if hole.all():
         raise RequestError("the mask covers the whole picture")
-    return editor(image, hole, seed=int(seed) or None)
+    variant = int(seed) or None
+    repaired = editor(image, hole, seed=variant, progress=job.progress)
+    if in_faces and faces.installed():
+        # The first repair shows the faces that the holes hide.
+        found = people.find(repaired, faces.TILTS[:1])
+        if found:
+            repaired = editor(image, hole, seed=variant, found=found, progress=job.progress)
+    return png(repaired, picture)

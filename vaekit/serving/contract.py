@@ -46,6 +46,10 @@ class Spec:
         low, high: the range of its numbers, both ends included; None is no limit but the type's. NaN and infinity
             are always refused.
         enlarges: a picture's sides are multiplied by its numbers.
+        label: what people read beside its control; its name where it is empty.
+        names: of its numbers, where it has several.
+        default: of its numbers, before somebody chooses others.
+        automatic: a number below 0 leaves the choice to the editor.
     """
 
     dtype: str
@@ -53,14 +57,26 @@ class Spec:
     low: float | None = None
     high: float | None = None
     enlarges: bool = False
+    label: str = ""
+    names: tuple[str, ...] = ()
+    default: float = 0.0
+    automatic: bool = False
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives, batch first."""
+    """What a signature takes and gives, batch first.
+
+    Attributes:
+        inputs, outputs: tensors by name.
+        title: what the page calls it; empty where the page has no use for it.
+        about: one sentence for the page.
+    """
 
     inputs: Mapping[str, Spec]
     outputs: Mapping[str, Spec]
+    title: str = ""
+    about: str = ""
 
     @functools.cached_property
     def rows(self) -> msgspec.json.Decoder:
@@ -110,7 +126,7 @@ def _type(spec: Spec, depth: int) -> Any:
     return kind
 
 
-Column = list[bytes] | np.ndarray
+Column = list[bytes] | list[np.ndarray] | np.ndarray
 """Values of a batch: files, or numbers."""
 
 
@@ -251,7 +267,11 @@ def status(versions: Sequence[int]) -> dict:
 
 
 def metadata(name: str, version: int, signatures: Mapping[str, Signature]) -> dict:
-    """The answer to a metadata request."""
+    """The answer to a metadata request.
+
+    Beside TensorFlow Serving's `signature_def` it has `actions`: the signatures that people have a use for, with the
+    title, range and default of everything that they can set.
+    """
 
     def tensors(specs: Mapping[str, Spec]) -> dict:
         return {
@@ -274,5 +294,21 @@ def metadata(name: str, version: int, signatures: Mapping[str, Signature]) -> di
     }
     return {
         "model_spec": {"name": name, "signature_name": "", "version": str(version)},
-        "metadata": {"signature_def": {"signature_def": definitions}},
+        "metadata": {
+            "signature_def": {"signature_def": definitions},
+            "actions": {key: _action(signature) for key, signature in signatures.items() if signature.title},
+        },
+    }
+
+
+def _action(signature: Signature) -> dict:
+    def described(key: str, spec: Spec) -> dict:
+        told = {"label": spec.label or key, "dtype": spec.dtype, "low": spec.low, "high": spec.high}
+        return {**told, "names": spec.names, "default": spec.default, "automatic": spec.automatic}
+
+    return {
+        "title": signature.title,
+        "about": signature.about,
+        "inputs": {key: described(key, spec) for key, spec in signature.inputs.items()},
+        "output": next(iter(signature.outputs)),
     }

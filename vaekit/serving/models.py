@@ -1,19 +1,18 @@
 """Bundles, opened to be served."""
 
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 import vaekit
-from vaekit import images
-from vaekit.apps import serving
+from vaekit import apps, images
 from vaekit.bundle import Bundle
 from vaekit.errors import UserError
 from vaekit.runtime import WorkCancelledError, check_cancelled
 from vaekit.serving import contract
 from vaekit.serving.batching import Batching
+from vaekit.serving.calls import Job
 from vaekit.serving.contract import Column, Request, RequestError, Signature, Spec
 
 MOST_PLAIN = 512 * 512
@@ -38,9 +37,10 @@ class Model:
         self.max_pixels, self.max_items = max_pixels, max_items
         self.editor = vaekit.load(str(bundle.path), threads=1)
         self.editor.network = Batching(self.editor.network, parallel)
-        self.app: ModuleType = serving(bundle.card["app"])
+        self.card = bundle.card
+        self.calls = apps.serving(self.card["app"])(self.editor)
         self.signatures = {
-            "serving_default": Signature(self.app.inputs(self.editor), {"image_bytes": Spec("DT_STRING")}),
+            **{name: call.signature for name, call in self.calls.items()},
             **{
                 name: Signature(
                     {key: Spec("DT_FLOAT", tuple(s or -1 for s in shape)) for key, shape in inputs.items()},
@@ -57,17 +57,21 @@ class Model:
             RequestError: it cannot be answered, or is of too many items or pixels; the message says what and why.
         """
         request = contract.parse(body, self.signatures, self.max_items)
-        return request, self._edited_pixels(request) if request.signature == "serving_default" else _plain(request)
+        return request, self._edited_pixels(request) if request.signature in self.calls else _plain(request)
 
-    def predict(self, request: Request) -> Column:
+    def predict(self, request: Request, progress: Callable[[float], object]) -> Column:
         """Answer a request, item by item.
+
+        Args:
+            request: from parse.
+            progress: is told the share that is done, from 0 to 1.
 
         Raises:
             RequestError: an item cannot be answered; the message says which and why.
             WorkCancelledError: as vaekit.runtime.check_cancelled.
         """
-        if request.signature == "serving_default":
-            return [self._edit(request, number) for number in range(request.count)]
+        if request.signature in self.calls:
+            return [self._answer(request, number, progress) for number in range(request.count)]
         if not request.count:
             return np.zeros((0,), np.float32)
         try:
@@ -82,7 +86,7 @@ class Model:
         return contract.metadata(self.name, self.version, self.signatures)
 
     def _edited_pixels(self, request: Request) -> int:
-        specs = self.signatures["serving_default"].inputs
+        specs = self.signatures[request.signature].inputs
         total = 0
         for number in range(request.count):
             item = _item(request, number)
@@ -105,11 +109,11 @@ class Model:
             raise RequestError(f"{total} pixels in all are more than the limit of {self.max_pixels} in a request")
         return total
 
-    def _edit(self, request: Request, number: int) -> bytes:
+    def _answer(self, request: Request, number: int, progress: Callable[[float], object]) -> Any:
         check_cancelled()
+        job = Job(self.max_pixels, lambda share: progress((number + share) / request.count))
         try:
-            edited = _told(request, number, self.app.answer, self.editor, self.max_pixels, **_item(request, number))
-            return images.encode(edited, ".png")
+            return _told(request, number, self.calls[request.signature].answer, job, **_item(request, number))
         except MemoryError:
             raise RequestError("not enough memory", 429) from None
 

@@ -22,9 +22,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vaekit import apps
 from vaekit.errors import UserError
 from vaekit.runtime import WorkCancelledError, cancellation, check_cancelled
 from vaekit.serving import contract
@@ -32,16 +34,20 @@ from vaekit.serving.contract import RequestError
 from vaekit.serving.models import Model
 from vaekit.serving.protocol import impatient
 from vaekit.serving.receiving import Limits, Place, Room, receive
-from vaekit.serving.security import Access, Guard, SecurityHeaders, error, page_policy
+from vaekit.serving.security import PAGE, Access, Guard, SecurityHeaders, error
 
 Models = Mapping[str, Mapping[int, Model]]
 """Name -> version -> model."""
 Labels = Mapping[str, Mapping[str, int]]
 """Name -> label -> version."""
 
+LONGEST = 100
+"""Characters of a name that a client gives to its request."""
 LONG = 1_000_000
 """Pixels of a request above which it waits behind others of the kind, and no short one waits behind it."""
 PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]+))?:predict", re.IGNORECASE)
+PROGRESS = "X-Progress"
+"""The header by which a client names its request, so that it can ask how much of it is done."""
 STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
 LAST = 5.0
 """Seconds that the server waits, when it stops, for the tiles that are being worked on."""
@@ -61,6 +67,8 @@ class Desk:
         self.models, self.labels, self.limits = models, labels, limits
         self.room = Room(limits)
         self.stopping = False
+        self.progress: dict[str, float] = {}
+        """The share that is done, by the name that a client has given to its request."""
         # Requests take turns at the cores, call by call (Batching). How many are begun bounds the memory.
         self.readers = ThreadPoolExecutor(2, "read")
         self.short = ThreadPoolExecutor(2 * limits.parallel, "short")
@@ -107,7 +115,16 @@ class Desk:
         place = self.room.enter()
         cancelled = threading.Event()
         work: Future | None = None
+        named = request.headers.get(PROGRESS, "")[:LONGEST]
+
+        def tell(share: float) -> None:
+            with self.lock:
+                if named in self.progress:
+                    self.progress[named] = float(share)
+
         try:
+            if named:
+                self.progress[named] = 0.0
             body = await _unless(place, receive(request, place))
             with self.seconds.labels(model.name).time():
                 late = RequestError(f"no answer within {self.limits.seconds:g} s", 504)
@@ -118,7 +135,7 @@ class Desk:
                     del body
                     asked, pixels = await _unless(place, asyncio.wrap_future(work))
                     pool = self.long if pixels > LONG else self.short
-                    work = pool.submit(self._run, cancelled, _answer, model, asked)
+                    work = pool.submit(self._run, cancelled, _answer, model, asked, tell)
                     del asked
                     return Response(await _unless(place, asyncio.wrap_future(work)), media_type="application/json")
                 finally:
@@ -126,6 +143,8 @@ class Desk:
                     gone.cancel()
         finally:
             cancelled.set()
+            with self.lock:
+                self.progress.pop(named, None)
             # A thread stops at the next tile: until then what it does has its place in the queue.
             if work is None or work.done():
                 place.leave()
@@ -173,8 +192,8 @@ def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) ->
         loop.call_soon_threadsafe(function)
 
 
-def _answer(model: Model, asked: contract.Request) -> bytes:
-    return contract.render(model.predict(asked), rows=asked.rows)
+def _answer(model: Model, asked: contract.Request, progress: Callable[[float], object]) -> bytes:
+    return contract.render(model.predict(asked, progress), rows=asked.rows)
 
 
 async def _unless(place: Place, work: "Coroutine[Any, Any, T] | asyncio.Future[T]") -> T:
@@ -207,8 +226,7 @@ async def _watch(request: Request, place: Place) -> None:
 def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
     """The web application: `/v1/models/...`, `/health`, `/monitoring/prometheus/metrics`, and a page at `/`."""
     access = access or Access()
-    page = resources.files("vaekit.serving").joinpath("page.html").read_text("utf-8")
-    page_headers = {"Content-Security-Policy": page_policy(page)}
+    page = resources.files("vaekit.serving").joinpath("page", "index.html").read_text("utf-8")
 
     async def describe(request: Request) -> Response:
         found = STATUS.fullmatch(request.scope["path"])
@@ -228,7 +246,18 @@ def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
         return Response(generate_latest(desk.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def index(_: Request) -> Response:
-        return Response(page, media_type="text/html", headers=page_headers)
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": PAGE})
+
+    async def models(_: Request) -> Response:
+        newest = [desk.find(name) for name in desk.models]
+        newest.sort(key=lambda model: apps.BUNDLED.index(model.card["app"]))
+        told = [
+            {"name": each.name, "version": str(each.version), "terms": each.card.get("terms", "")} for each in newest
+        ]
+        return _json({"models": told})
+
+    async def progress(request: Request) -> Response:
+        return _json({"progress": desk.progress.get(request.path_params["name"])})
 
     async def told(_: Request, why: Exception) -> Response:
         assert isinstance(why, RequestError)
@@ -245,11 +274,14 @@ def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
 
     app: ASGIApp = Starlette(
         routes=[
+            Route("/v1/models", models),
             Route("/v1/{rest:path}", desk.predict, methods=["POST"]),
             Route("/v1/{rest:path}", describe),
             Route("/health", health),
             Route("/monitoring/prometheus/metrics", metrics),
+            Route("/progress/{name}", progress),
             Route("/", index),
+            Mount("/page", StaticFiles(packages=[("vaekit.serving", "page")])),
         ],
         exception_handlers={RequestError: told, HTTPException: unknown, Exception: broken},
     )
