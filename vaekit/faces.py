@@ -132,6 +132,11 @@ def find(image: np.ndarray, finder: Finder, tilts: Sequence[int] = TILTS) -> lis
     return [_moved_face(face, to_photo) for face in found]
 
 
+def find_sure(image: np.ndarray, finder: Finder, tilts: Sequence[int] = TILTS) -> list[Face]:
+    """As `find`, without the faces of a score below `finder.least`."""
+    return [face for face in find(image, finder, tilts) if face.score >= finder.least]
+
+
 def _searched(image: np.ndarray) -> np.ndarray:
     """What is searched: [h, w, 3] uint8, at most SEARCHED pixels on its longer side; grey where it is transparent."""
     picture = image[..., :3]

@@ -193,6 +193,7 @@ def _open(
     if in_faces or (in_faces is None and (face_model or faces.installed())):
         finder = faces.open_finder(face_model)
     tilts = faces.TILTS if in_faces else faces.TILTS[:1]
+    look = functools.partial(faces.find_sure, finder=finder, tilts=tilts) if finder else None
 
     def edit(item: batch.Input) -> batch.Edited:
         picture = images.read(item.path, max_pixels=max_pixels)
@@ -200,22 +201,12 @@ def _open(
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
         fills: list[Fill] = []
-        found: list[faces.Face] = []
-        first = None
-        if finder and hole.any():
-            # A first repair shows the faces that the holes hide; where there are none, it is the repair.
-            first = editor.repair(picture.pixels, hole, seed=_drawn(seed, 0, len(paths)), **controls)
-            seen = faces.find(first.image, finder, tilts)
-            found = [face for face in seen if face.score >= finder.least]
         for number, path in targets.missing(paths):
             if not hole.any() and path.suffix == item.path.suffix:
                 targets.copy(item, path)
                 continue
-            if number or found or first is None:
-                drawn = _drawn(seed, number, len(paths))
-                repaired = editor.repair(picture.pixels, hole, seed=drawn, found=found, **controls)
-            else:
-                repaired = first
+            drawn = _drawn(seed, number, len(paths))
+            repaired = editor.repair(picture.pixels, hole, seed=drawn, look=look, **controls)
             fills += repaired.fills
             targets.write(path, repaired.image, like=picture)
         notes = (*picture.notes, *_unsure(fills)) if hole.any() else (*picture.notes, holes.none)

@@ -79,6 +79,7 @@ class Editor:
         iterations: int = 1,
         feather: float = 0.0,
         found: Sequence[faces.Face] = (),
+        look: Callable[[np.ndarray], Sequence[faces.Face]] | None = None,
         progress: Callable[[float], object] | None = None,
     ) -> Repair:
         """Repair an image.
@@ -94,6 +95,8 @@ class Editor:
             feather: pixels into the hole over which the colours of its rim are evened out towards the
                 known ones, from all at the seam to nothing.
             found: faces, from vaekit.faces.find; a hole that lies in one is repaired in its aligned crop.
+            look: finds the faces of the repaired image, which shows what the holes hid; a hole that lies in one is
+                then repaired anew in its aligned crop.
             progress: called with the share that is done, above 0 and up to 1, after every hole.
 
         Returns:
@@ -107,23 +110,31 @@ class Editor:
         result = image.copy()
         z = np.zeros(self.latent_dim) if seed is None else np.random.default_rng(seed).normal(size=self.latent_dim)
         unknown = mask | (image[..., 3] == 0) if image.shape[2] == 4 else mask
-        crops = [aligned(image, unknown, face) for face in found]
-        fills = []
-        done, total = 0, int(np.count_nonzero(mask))
-        for window in windows(mask):
-            check_cancelled()
-            crop = next((crop for crop in crops if crop.holds(window)), None)
-            filled = None
-            if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):
-                filled = _from_texture(image, unknown, window, seed)
-            if filled is None:
-                filled = self._from_network(image, unknown, window, crop, z, iterations)
-            _paste(result, image, mask, window, filled.colours, feather)
-            fills.append(filled.report)
-            if progress:
-                done += int(np.count_nonzero(window.inside))
-                progress(done / total)
-        return Repair(keep_grey(result, image), tuple(fills))
+        fills: dict[int, Fill] = {}
+
+        def repair(people: Sequence[faces.Face], *, again: bool) -> None:
+            crops = [aligned(image, unknown, face) for face in people]
+            done, total = 0, int(np.count_nonzero(mask))
+            for number, window in enumerate(windows(mask)):
+                check_cancelled()
+                crop = next((crop for crop in crops if crop.holds(window)), None)
+                filled = None
+                if again and crop is None:
+                    continue
+                if fill == "texture" or (fill == "auto" and crop is None and window.depth > THIN):
+                    filled = _from_texture(image, unknown, window, seed)
+                if filled is None:
+                    filled = self._from_network(image, unknown, window, crop, z, iterations)
+                _paste(result, image, mask, window, filled.colours, feather)
+                fills[number] = filled.report
+                if progress and not again:
+                    done += int(np.count_nonzero(window.inside))
+                    progress(done / total)
+
+        repair(found, again=False)
+        if look and fill != "texture" and mask.any():
+            repair(look(keep_grey(result, image)), again=True)
+        return Repair(keep_grey(result, image), tuple(fills.values()))
 
     def _from_network(self, image, unknown, window, crop, z, iterations) -> "_Filled":
         patch = image[window.rows, window.columns, :3].astype(np.float32) / np.iinfo(image.dtype).max

@@ -40,11 +40,5 @@ def _repair(
         raise RequestError("mask and image differ in size")
     if hole.all():
         raise RequestError("the mask covers the whole picture")
-    variant = int(seed) or None
-    repaired = editor(image, hole, seed=variant, progress=job.progress)
-    if in_faces and faces.installed():
-        # The first repair shows the faces that the holes hide.
-        found = people.find(repaired, faces.TILTS[:1])
-        if found:
-            repaired = editor(image, hole, seed=variant, found=found, progress=job.progress)
-    return png(repaired, picture)
+    look = functools.partial(people.find, tilts=faces.TILTS[:1]) if in_faces and faces.installed() else None
+    return png(editor(image, hole, seed=int(seed) or None, look=look, progress=job.progress), picture)

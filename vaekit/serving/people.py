@@ -27,7 +27,7 @@ def finder() -> faces.Finder:
 
 def find(pixels: np.ndarray, tilts: tuple[int, ...] = faces.TILTS) -> list[faces.Face]:
     """The faces of a picture that are sure enough to be edited, the surest first."""
-    return [face for face in faces.find(pixels, finder(), tilts) if face.score >= finder().least]
+    return faces.find_sure(pixels, finder(), tilts)
 
 
 def at(points: np.ndarray) -> faces.Face:

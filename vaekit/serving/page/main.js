@@ -76,7 +76,7 @@ function refresh() {
   $("name").textContent = photo ? `${photo.name}, ${photo.width} x ${photo.height}` : "";
   $("welcome").hidden = Boolean(photo);
   $("stage").hidden = $("zooming").hidden = !photo;
-  $("painting").hidden = !isMasked() || !photo;
+  $("painting").hidden = !isMasked() || !photo || Boolean(result);
   $("painting").disabled = !isPainted || Boolean(working);
   $("finders").hidden = action?.output === "mask_bytes";
   $("mask").hidden = !isPainted;
