@@ -259,6 +259,23 @@ def test_a_face_is_edited_by_the_attributes_of_the_bundle(page, tmp_path):
     playwright.expect(page.locator("#control-change-dark")).to_have_value("0")
 
 
+def test_one_of_several_faces_is_chosen(page, tmp_path):
+    portrait = images.read(PORTRAIT).pixels[:300, 60:380]
+    images.write(tmp_path / "two.png", np.hstack([portrait, portrait[:, ::-1]]))
+    choose(page, tmp_path / "two.png")
+    act(page, "Edit face")
+    told(page, "2 faces found: click the one to edit.")
+    lefts = [box.bounding_box()["x"] for box in page.locator("#faces button").all()]
+    for number, side in enumerate(np.argsort(np.argsort(lefts))):
+        page.get_by_label(f"Face {number + 1}").click()
+        page.locator("#control-change-dark").fill("1")
+        _, edited = outcome(page, tmp_path / "edited.png")
+        columns = np.nonzero(np.any(edited != images.read(tmp_path / "two.png").pixels, axis=-1))[1]
+        assert columns.size
+        assert np.all(columns // 320 == side)
+        page.click("#discard")
+
+
 def test_a_face_is_turned_and_given_a_pose(page, tmp_path):
     choose(page, PORTRAIT)
     act(page, "Turn face")
@@ -375,6 +392,25 @@ def test_the_photo_is_zoomed_and_moved_and_painted_on_where_it_shows(page, photo
     page.mouse.move(*middle)
     page.mouse.wheel(0, -400)
     playwright.expect(zoom).not_to_have_text("100 %")
+
+
+def test_two_fingers_zoom_and_take_back_the_stroke_of_the_first(page, photo, tmp_path):
+    choose(page, photo)
+    view = page.locator("#view").bounding_box()
+    x, y = view["x"] + view["width"] / 2, view["y"] + view["height"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *fingers):
+        points = [{"x": x + far, "y": y, "id": number} for number, far in enumerate(fingers)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -40)
+    touch("touchStart", -40, 40)
+    touch("touchMove", -80, 40)
+    touch("touchMove", -80, 80)
+    touch("touchEnd")
+    playwright.expect(page.locator("#zoom")).to_have_text("200 %")
+    assert not mask_of(page, tmp_path).any()
 
 
 def test_everything_is_reached_from_the_keyboard(page, photo):

@@ -589,6 +589,7 @@ def test_every_answer_has_its_security_headers():
             found, _, headers = raw(hosted.address, path, body)
             policy = headers["Content-Security-Policy"]
             assert (found, headers["X-Content-Type-Options"]) == (status, "nosniff")
+            assert headers["Cache-Control"] == "no-cache"
             for directive in ("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"):
                 assert directive in policy
             assert "unsafe" not in policy

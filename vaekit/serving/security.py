@@ -114,6 +114,7 @@ class SecurityHeaders:
                 headers.setdefault("Content-Security-Policy", CLOSED)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
+                headers["Cache-Control"] = "no-cache"  # the files of a page that has been updated belong together
             await send(message)
 
         await self.app(scope, receive, with_headers)

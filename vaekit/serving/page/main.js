@@ -109,7 +109,7 @@ async function open(file, name = file.name) {
   const bitmap = await createImageBitmap(file).catch(() => null).finally(() => opening--);
   refresh();
   if (!bitmap) {
-    tell(`${name}: not a picture that this browser can show.`, true);
+    tell(unseen(name), true);
     return false;
   }
   working?.abort();
@@ -132,6 +132,8 @@ async function load(file) {
   tell("");
   await findFaces();
 }
+
+const unseen = name => `${name}: not a picture that this browser can show. PNG, JPEG and WebP work.`;
 
 // Shows a picture that the browser has decoded.
 async function show(image, file) {
@@ -194,7 +196,7 @@ $("masked").onchange = async event => {
     await mark(file);
     tell("");
   } catch (error) {
-    tell(error instanceof DOMException ? `${file.name}: not a picture that this browser can show.` : error.message, true);
+    tell(error instanceof DOMException ? unseen(file.name) : error.message, true);
   }
 };
 
