@@ -428,6 +428,47 @@ def test_everything_is_reached_from_the_keyboard(page, photo):
     told(page, "Done")
 
 
+def test_a_new_app_needs_no_change_of_the_page(page, photo, tmp_path):
+    number = {"low": 0, "high": 1, "names": [], "default": 0.2, "automatic": False, "dtype": "DT_FLOAT"}
+    inputs = {
+        "image_bytes": {**number, "label": "Photo", "dtype": "DT_STRING"},
+        "amount": {**number, "label": "Amount"},
+        "colour": {**number, "label": "Colour", "low": -2, "high": 2, "names": ["warm_red", "blue"]},
+        "often": {**number, "label": "Often", "dtype": "DT_INT32", "high": 1},
+        "kind": {**number, "label": "Kind", "dtype": "DT_INT32", "low": 1, "high": 3, "default": 2},
+    }
+    action = {"title": "Tint", "about": "Give it a tint.", "inputs": inputs, "output": "image_bytes"}
+    models = {"models": [{"name": name, "version": "1", "terms": f"{name} is free."} for name in ("tint", "other")]}
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.post_data_json)
+        given = asked[-1]["instances"][0]["image_bytes"]
+        route.fulfill(json={"predictions": [given]})
+
+    page.route("**/v1/models", lambda route: route.fulfill(json=models))
+    page.route(
+        "**/v1/models/*/metadata", lambda route: route.fulfill(json={"metadata": {"actions": {"photo": action}}})
+    )
+    page.route("**/v1/models/tint:predict", answer)
+    page.reload()
+    playwright.expect(page.locator("#go")).to_have_text("Tint (tint)")
+    assert page.locator("#actions label").all_inner_texts() == ["Tint (tint)", "Tint (other)"]
+    playwright.expect(page.locator("#about")).to_have_text("Give it a tint.")
+    playwright.expect(page.locator("#terms")).to_have_text("tint is free.")
+    choose(page, photo)
+    page.get_by_label("Warm red").fill("1.5")
+    page.get_by_label("Often").check()
+    page.get_by_label("Kind").select_option("3")
+    name, pixels = outcome(page, tmp_path / "tinted.png")
+    assert name == "photo_tint.png"
+    assert np.array_equal(pixels, images.read(photo).pixels)
+    (request,) = asked
+    del request["instances"][0]["image_bytes"]
+    expected = {"amount": 0.2, "colour": [1.5, 0.2], "often": 1, "kind": 3}
+    assert request == {"signature_name": "photo", "instances": [expected]}
+
+
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
 def test_nothing_is_wider_than_a_phone(page):
     choose(page, PORTRAIT)

@@ -1,5 +1,8 @@
-import { get, png, predict } from "./ask.js";
+import { defaults, list } from "./actions.js";
+import { png, predict } from "./ask.js";
+import { Comparison } from "./comparison.js";
 import { build } from "./controls.js";
+import { Faces } from "./faces.js";
 import { Mask } from "./mask.js";
 import { View } from "./view.js";
 
@@ -14,15 +17,18 @@ const painter = {
   end: () => refresh(),
   cancel: () => mask.undo(),
 };
-const view = new View($("view"), $("stage"), painter, compare);
+const view = new View($("view"), $("stage"), painter, () => {
+  $("zoom").value = `${Math.round(100 * view.scale)} %`;
+  comparison.place();
+});
+const comparison = new Comparison(view, $("divider"), $("compare"), $("after"));
+const faces = new Faces($("faces"));
 
-let actions = []; // what can be done: model, signature, title, about, inputs, output
+let actions = []; // what can be done
 let action = null;
 let read = () => ({}); // the values of the controls
 let photo = null; // { file, name, width, height }
 let earlier = []; // the photos before results became the photo
-let faces = null; // points of the photo's faces, once they were looked for
-let face = 0; // which of them
 let result = null; // { file, stem, isComparable: it shows the whole photo }
 let opening = 0; // photos that are being decoded
 let working = null; // cancels what the server does
@@ -33,24 +39,17 @@ const hasFaces = () => Boolean(action && "points" in action.inputs);
 // === What there is ===
 
 async function start() {
-  const { models } = await get("v1/models");
-  const told = await Promise.all(models.map(({ name }) => get(`v1/models/${name}/metadata`)));
-  actions = told.flatMap(({ model_spec, metadata }) =>
-    Object.entries(metadata.actions).map(([signature, each]) => ({ ...each, model: model_spec.name, signature, terms: models.find(({ name }) => name === model_spec.name).terms })));
+  actions = await list();
   for (const each of actions) {
-    const twin = actions.some(other => other !== each && other.title === each.title);
-    each.title = twin ? `${each.title} (${each.model})` : each.title;
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "action", value: each.title });
     radio.onchange = () => choose(each);
     const label = document.createElement("label");
     label.append(radio, Object.assign(document.createElement("span"), { textContent: each.title }));
     $("actions").append(label);
-    if (each.output === "mask_bytes") {
-      const button = Object.assign(document.createElement("button"), { type: "button", textContent: each.title });
-      button.onclick = () => run(each, Object.fromEntries(
-        Object.entries(each.inputs).filter(([, input]) => input.dtype !== "DT_STRING").map(([key, input]) => [key, input.default])));
-      $("finders").append(button);
-    }
+    if (each.output !== "mask_bytes") continue;
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: each.title });
+    button.onclick = () => run(each, defaults(each));
+    $("finders").append(button);
   }
   if (!actions.length) return tell("This server has no model that works on photos.", true);
   document.querySelector("[name=action]").checked = true;
@@ -93,7 +92,8 @@ function refresh() {
   $("go").disabled = !photo || !action || opening > 0 || Boolean(working);
   $("go").hidden = $("controls").inert = Boolean(working);
   $("cancel").hidden = $("progress").hidden = !working;
-  compare();
+  comparison.isOn = Boolean(result?.isComparable);
+  comparison.place();
 }
 
 function tell(text, isError = false) {
@@ -118,9 +118,8 @@ async function open(file, name = file.name) {
   photo = { file, name, width, height };
   await show($("before"), file);
   mask.reset(width, height);
-  result = faces = null;
-  face = 0;
-  $("faces").replaceChildren();
+  result = null;
+  faces.forget();
   refresh();
   view.show(width, height);
   return true;
@@ -164,24 +163,6 @@ $("in").onclick = () => view.zoom(1.5);
 $("out").onclick = () => view.zoom(1 / 1.5);
 $("fit").onclick = () => view.fit();
 
-// The line between before and after, at a share of what is seen of the photo.
-function compare() {
-  $("zoom").value = `${Math.round(100 * view.scale)} %`;
-  const left = Math.max(view.left, 0), right = Math.min(view.left + view.width * view.scale, view.element.clientWidth);
-  const x = left + (right - left) * (1 - $("compare").value / 100);
-  $("divider").hidden = !result?.isComparable;
-  $("divider").style.left = `${x}px`;
-  $("after").style.clipPath = result?.isComparable ? `inset(0 0 0 ${Math.max(x - view.left, 0)}px)` : "none";
-}
-$("compare").oninput = compare;
-$("divider").onpointerdown = event => $("divider").setPointerCapture(event.pointerId);
-$("divider").onpointermove = event => {
-  if (!$("divider").hasPointerCapture(event.pointerId)) return;
-  const left = Math.max(view.left, 0), right = Math.min(view.left + view.width * view.scale, view.element.clientWidth);
-  $("compare").value = 100 * (1 - (view.at(event)[0] - left) / (right - left));
-  compare();
-};
-
 // === The mask ===
 
 $("undo").onclick = () => { mask.undo(); refresh(); };
@@ -224,7 +205,7 @@ document.addEventListener("keydown", event => {
 // === Faces ===
 
 async function findFaces() {
-  if (!photo || !hasFaces() || faces) return;
+  if (!photo || !hasFaces() || faces.all) return;
   const searched = photo;
   tell("Looking for faces …");
   let found;
@@ -234,30 +215,12 @@ async function findFaces() {
     return tell(error.message, true);
   }
   if (photo !== searched) return;
-  faces = found;
-  tell(faces.length ? (faces.length > 1 ? `${faces.length} faces found: click the one to edit.` : "") : NO_FACE, !faces.length);
-  $("faces").replaceChildren(...faces.map(box));
+  faces.show(found, photo.width, photo.height);
+  if (!found.length) tell(NO_FACE, true);
+  else tell(found.length > 1 ? `${found.length} faces found: click the one to edit.` : "");
 }
 
 const NO_FACE = "No face was found in this photo.";
-
-function box(points, number) {
-  const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
-  const middle = values => (Math.min(...values) + Math.max(...values)) / 2;
-  const side = 2.4 * Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys));
-  const button = Object.assign(document.createElement("button"), { type: "button", ariaLabel: `Face ${number + 1}` });
-  const percent = (value, whole) => `${100 * value / whole}%`;
-  Object.assign(button.style, {
-    left: percent(middle(xs) - side / 2, photo.width), top: percent(middle(ys) - side / 2, photo.height),
-    width: percent(side, photo.width), height: percent(side, photo.height),
-  });
-  button.ariaPressed = String(number === face);
-  button.onclick = () => {
-    face = number;
-    for (const [index, each] of [...$("faces").children].entries()) each.ariaPressed = String(index === face);
-  };
-  return button;
-}
 
 // === The work ===
 
@@ -272,8 +235,8 @@ $("panel").onsubmit = async event => {
       values.mask_bytes = await mask.file();
     }
     if (hasFaces()) {
-      if (!faces?.length) throw new Error(faces ? NO_FACE : "Still looking for faces: try again in a moment.");
-      values.points = faces[face];
+      if (!faces.chosen) throw new Error(faces.all ? NO_FACE : "Still looking for faces: try again in a moment.");
+      values.points = faces.chosen;
     }
     await run(action, values);
   } catch (error) {
