@@ -67,8 +67,10 @@ def test_editing_needs_the_core_alone(photo, arguments):
         (("export", "run", "name"), "train"),
         (("serve",), "serve"),
         (("inpaint", "photo.png", "--mask", "mask.png", "--runtime", "tensorflow"), "train"),
+        (("inpaint", "photo.png", "--mask", "mask.png", "--runtime", "grpc://localhost:1"), "remote"),
+        (("inpaint", "photo.png", "--mask", "mask.png", "--runtime", "http://localhost:1"), "remote"),
     ],
-    ids=["train", "evaluate", "export", "serve", "runtime"],
+    ids=["train", "evaluate", "export", "serve", "runtime", "grpc", "rest"],
 )
 def test_a_missing_extra_is_named_in_one_line(photo, arguments, extra):
     done = core(*arguments, cwd=photo)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,6 +20,8 @@ if keras.backend.backend() != "tensorflow":
 import grpc
 import tensorflow as tf
 from google.protobuf import text_format
+from serving_stub import Stub
+from serving_stub import shape as list_shape
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
@@ -96,42 +97,11 @@ def test_versions_and_labels_of_the_docs_are_a_model_config():
 # === What is answered ===
 
 
-class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict as TensorFlow Serving does it, on the SavedModels of a folder."""
-
-    def __init__(self, folder):
-        self.models = {app: tf.saved_model.load(str(folder / app / "1")) for app in APPS}
-
-    def Predict(self, request, context):  # noqa: N802
-        name = request.model_spec.signature_name or "serving_default"
-        signature = self.models[request.model_spec.name].signatures[name]
-        inputs = {
-            key: tf.constant(tf.make_ndarray(proto), tf.dtypes.as_dtype(proto.dtype), list_shape(proto))
-            for key, proto in request.inputs.items()
-        }
-        try:
-            outputs = signature(**inputs)
-        except tf.errors.InvalidArgumentError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-        response = predict_pb2.PredictResponse(model_spec=request.model_spec)
-        for key, value in outputs.items():
-            response.outputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
-        return response
-
-
-def list_shape(proto):
-    return [side.size for side in proto.tensor_shape.dim]
-
-
 @pytest.fixture(scope="module")
 def address(bundles):
     """Of a gRPC server on the small bundles."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(bundles), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
+    with Stub(bundles) as stub:
+        yield stub.grpc.removeprefix("grpc://")
 
 
 def predict(address, name, signature="", /, **inputs):

@@ -47,7 +47,8 @@ def load(bundle: str, runtime: str = "onnx", threads: int = 0):
 
     Args:
         bundle: its name, or the path of its folder.
-        runtime: "onnx", or "tensorflow" for the SavedModel.
+        runtime: "onnx", "tensorflow" for the SavedModel, or the address of a TensorFlow Serving that runs the network:
+            http://HOST:8501 or grpc://HOST:8500.
         threads: threads of one network call, 0 for all cores.
 
     Returns:

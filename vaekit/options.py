@@ -13,13 +13,6 @@ def path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-class Runtime(StrEnum):
-    """What runs the network."""
-
-    ONNX = "onnx"
-    TENSORFLOW = "tensorflow"
-
-
 class Engine(StrEnum):
     """What a folder is edited by."""
 
@@ -57,7 +50,14 @@ EngineOption = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into a folder's folders too, links as well.")]
 Json = Annotated[bool, typer.Option("--json", help="Print what was done as one JSON object.")]
-RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        help="What runs the network: onnx, tensorflow, or a server: tensorflow-serving:http://HOST:8501, "
+        "grpc://HOST:8500.",
+    ),
+]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse larger pictures, before decoding them.")]
 FaceModel = Annotated[
     Path | None, typer.Option("--face-model", help="A YuNet file (.onnx) to find faces with; without it, MTCNN.")

@@ -1,16 +1,17 @@
-"""Run a bundle's network on arrays: ONNX Runtime by default, TensorFlow on request."""
+"""Run a bundle's network on arrays: by ONNX Runtime, by TensorFlow, or on a server."""
 
 import threading
 from contextvars import ContextVar
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
-from vaekit.errors import MissingPackageError
+from vaekit.errors import MissingPackageError, UserError
 from vaekit.workers import cores
 
-RuntimeName = Literal["onnx", "tensorflow"]
+RuntimeName = str
+"""Of what runs a network: "onnx", "tensorflow", or the address of a server (vaekit.remote.Remote)."""
 EXTERNAL = b"location"
 """The key that every tensor of an ONNX file has that is kept in another file."""
 LEAST = 16
@@ -37,13 +38,11 @@ def check_cancelled() -> None:
 
 
 class Network(Protocol):
-    """A function from named float32 arrays, batch first, to one array.
+    """A function from named float32 arrays, batch first, to one array."""
 
-    Attributes:
-        inputs: signature -> names and shapes of what it takes; None is any size.
-    """
-
-    inputs: dict[str, dict[str, tuple[int | None, ...]]]
+    @property
+    def inputs(self) -> dict[str, dict[str, tuple[int | None, ...]]]:
+        """Signature -> names and shapes of what it takes; None is any size."""
 
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
         """Run one of the bundle's signatures; raises WorkCancelledError as check_cancelled does."""
@@ -54,13 +53,21 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
 
     Args:
         bundle: from vaekit.bundle.find.
-        runtime: "onnx", or "tensorflow" for the SavedModel.
+        runtime: "onnx", "tensorflow" for the SavedModel, or the address of a server that has the bundle:
+            http://HOST:PORT, https://HOST:PORT or grpc://HOST:PORT.
         threads: for ONNX Runtime, within one call; 0 takes all cores.
 
     Raises:
         BundleError: a file is missing or damaged, the runtime refuses it, a SavedModel that did not come with vaekit
             holds ops that can do more than compute, or an ONNX graph keeps weights in other files.
+        UserError: no runtime is called so.
     """
+    if "://" in runtime:
+        from vaekit.remote import Remote
+
+        return Remote(bundle, runtime)
+    if runtime not in ("onnx", "tensorflow"):
+        raise UserError(f"no runtime {runtime}: there are onnx, tensorflow, and addresses (grpc://HOST:PORT)")
     if runtime == "tensorflow":
         bundle.check()
         if not bundle.shipped:

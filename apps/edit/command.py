@@ -49,7 +49,7 @@ def edit(
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "edit",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -96,7 +96,7 @@ def edit(
         _open,
         targets=targets,
         bundle=bundle,
-        runtime=runtime.value,
+        runtime=runtime,
         values=values,
         directions=directions,
         drawing="sheet" if sheet else "strip" if strip else None,

@@ -23,7 +23,7 @@ class Editor:
 
     Args:
         bundle: name or path.
-        runtime: "onnx" or "tensorflow".
+        runtime: as vaekit.runtime.open_network.
         threads: threads of one network call, 0 for all cores.
 
     Attributes:

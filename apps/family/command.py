@@ -106,7 +106,7 @@ def morph(
     min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "frontalize",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -138,7 +138,7 @@ def morph(
         from vaekit.apps.frontalize.command import surest
         from vaekit.apps.frontalize.editor import Editor
 
-        editor = Editor(bundle, runtime=runtime.value)
+        editor = Editor(bundle, runtime=runtime)
         finder = None if aligned else faces.open_finder(face_model, min_score)
         start, end = (_eight_bit(images.read(path, max_pixels=max_pixels).pixels) for path in (first, second))
         found = surest(first, start, finder), surest(second, end, finder)

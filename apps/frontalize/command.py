@@ -32,7 +32,7 @@ def frontalize(
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "frontalize",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -61,7 +61,7 @@ def frontalize(
         _open,
         targets=targets,
         bundle=bundle,
-        runtime=runtime.value,
+        runtime=runtime,
         turn=turn,
         paste=paste,
         face=face,
@@ -123,7 +123,7 @@ def transfer(
     min_score: options.MinScore = None,
     aligned: options.Aligned = False,
     overwrite: options.Overwrite = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "frontalize",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -136,7 +136,7 @@ def transfer(
     from vaekit.outputs import check_file
 
     check_file(output, overwrite=overwrite, inputs=[identity, attributes])
-    editor = Editor(bundle, runtime=runtime.value)
+    editor = Editor(bundle, runtime=runtime)
     finder = None if aligned else faces.open_finder(face_model, min_score)
     paths = identity, attributes
     pictures = [images.read(path, max_pixels=max_pixels).pixels for path in paths]

@@ -96,7 +96,7 @@ def inpaint(
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "inpaint",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -160,7 +160,7 @@ def inpaint(
         targets=targets,
         holes=holes,
         bundle=bundle,
-        runtime=runtime.value,
+        runtime=runtime,
         in_faces=in_faces,
         face_model=face_model,
         seed=seed,

@@ -44,7 +44,7 @@ def superres(
     jobs: options.Jobs = None,
     engine: options.EngineOption = options.Engine.PROCESSES,
     json: options.Json = False,
-    runtime: options.RuntimeOption = options.Runtime.ONNX,
+    runtime: options.RuntimeOption = "onnx",
     bundle: options.Bundle = "superres",
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
@@ -78,7 +78,7 @@ def superres(
         _open,
         targets=targets,
         bundle=bundle,
-        runtime=runtime.value,
+        runtime=runtime,
         scale=scale,
         detail=detail,
         clean=amount,

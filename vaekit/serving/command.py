@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vaekit import options
+
 
 def serve(
     names: Annotated[list[str] | None, typer.Argument(help="Bundles by name. [default: all]")] = None,
@@ -54,6 +56,7 @@ def serve(
     label: Annotated[
         list[str] | None, typer.Option("--label", help="A name of a version: inpaint:stable=2, for .../labels/stable.")
     ] = None,
+    runtime: options.RuntimeOption = "onnx",
 ) -> None:
     """Serve bundles over HTTP, by the contract of TensorFlow Serving's REST API, and a page to try them at /.
 
@@ -62,6 +65,8 @@ def serve(
       vaekit serve
 
       vaekit serve inpaint --port 9000 --host 0.0.0.0
+
+      vaekit serve --runtime grpc://gpu-box:8500
     """
     from vaekit import bundle, workers
     from vaekit.errors import UserError
@@ -77,7 +82,7 @@ def serve(
         raise UserError(f"{models or 'any folder'}: no bundles to serve")
     parallel = jobs or workers.cores()
     opened = {
-        name: {each.version: Model(each, parallel, max_pixels, max_items) for each in bundles}
+        name: {each.version: Model(each, runtime, parallel, max_pixels, max_items) for each in bundles}
         for name, bundles in found.items()
         if not names or name in names
     }

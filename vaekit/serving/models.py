@@ -9,7 +9,8 @@ import vaekit
 from vaekit import apps, images
 from vaekit.bundle import Bundle
 from vaekit.errors import UserError
-from vaekit.runtime import WorkCancelledError, check_cancelled
+from vaekit.remote import RemoteError
+from vaekit.runtime import RuntimeName, WorkCancelledError, check_cancelled
 from vaekit.serving import contract
 from vaekit.serving.batching import Batching
 from vaekit.serving.calls import Job
@@ -24,6 +25,7 @@ class Model:
 
     Args:
         bundle: it.
+        runtime: as vaekit.runtime.open_network.
         parallel: calls of the network at the same time, a core each.
         max_pixels: of the pictures of a request, and of their edits.
         max_items: of a request.
@@ -32,10 +34,10 @@ class Model:
         BundleError: it is damaged, or no editor is its.
     """
 
-    def __init__(self, bundle: Bundle, parallel: int, max_pixels: int, max_items: int):
+    def __init__(self, bundle: Bundle, runtime: RuntimeName, parallel: int, max_pixels: int, max_items: int):
         self.name, self.version = bundle.name, bundle.version
         self.max_pixels, self.max_items = max_pixels, max_items
-        self.editor = vaekit.load(str(bundle.path), threads=1)
+        self.editor = vaekit.load(str(bundle.path), runtime=runtime, threads=1)
         self.editor.network = Batching(self.editor.network, parallel)
         self.card = bundle.card
         self.calls = apps.serving(self.card["app"])(self.editor)
@@ -78,6 +80,8 @@ class Model:
             return self.editor.network(request.signature, **request.columns)
         except WorkCancelledError:
             raise
+        except RemoteError as error:
+            raise RequestError(str(error), 503) from None
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise RequestError(str(error).splitlines()[0]) from None
 
@@ -126,6 +130,8 @@ def _told(request: Request, number: int, function, *arguments, **named) -> Any:
     """What a function returns; what it finds wrong with an item is told with its number."""
     try:
         return function(*arguments, **named)
+    except RemoteError as error:
+        raise RequestError(str(error), 503) from None
     except (UserError, RequestError) as error:
         raise RequestError(f"{request.where(number)}: {error}") from None
 
