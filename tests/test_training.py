@@ -21,7 +21,7 @@ from vaekit import apps, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.data import DataError
-from vaekit.recipe import RecipeError, load_recipe
+from vaekit.recipe import RecipeError, kept_recipe, load_recipe
 from vaekit.training import batches, blend, build, restore, train
 
 
@@ -124,7 +124,8 @@ def test_killed_and_resumed_ends_with_the_very_weights_of_an_uninterrupted_run(w
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert last(tmp_path / "cut").name < "epoch-000004"
-    subprocess.run([*start, "--resume"], check=True, capture_output=True)
+    # The run alone says how it goes on.
+    subprocess.run(command("train", "--resume", "--out", tmp_path / "cut"), check=True, capture_output=True)
     expected, found = arrays(last(whole)), arrays(last(tmp_path / "cut"))
     assert expected.keys() == found.keys()
     assert {"encoder", "decoder", "discriminator", "optimizer"} <= {name.partition("/")[0] for name in expected}
@@ -171,6 +172,38 @@ def test_a_run_goes_on_as_it_was_begun_or_is_left_alone(whole, looped, vaekit_he
     assert done.stderr.splitlines()[-1] == expected
     assert (whole / "recipe.json").read_bytes() == kept
     assert last(whole).name == "epoch-000004.weights.h5"
+
+
+def test_what_a_run_goes_on_with_is_what_it_keeps(tmp_path):
+    table = load_recipe(
+        apps.recipe_path("cvaegan"), ["app=cvaegan", "data.labels=kind", "train.batch_size=5"], ["photos"]
+    ).model_dump_json()
+    (tmp_path / "recipe.json").write_text(table, "utf-8")
+    kept = kept_recipe(tmp_path)
+    assert (kept.app, kept.train.batch_size, kept.data[0].source) == ("cvaegan", 5, "photos")
+    assert kept_recipe(tmp_path, data=["photos"]) == kept
+    assert kept_recipe(tmp_path, ["train.epochs=9"]).train.epochs == 9
+    assert [data.source for data in kept_recipe(tmp_path, data=["a", "b"]).data] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "a recipe or a name is needed"),
+        (("--resume",), "recipe.json"),
+    ],
+)
+def test_training_needs_a_recipe_or_a_run(vaekit, tmp_path, arguments, message):
+    done = vaekit("train", "--out", tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@with_run
+def test_a_run_does_not_go_on_as_another_model(whole, vaekit):
+    done = vaekit("train", "vae", "--out", whole, "--resume")
+    assert done.returncode == 2
+    assert "was begun with another app, vaegan" in done.stderr
 
 
 @with_run

@@ -29,15 +29,22 @@ def _vaekit() -> None:
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe (.toml), or a name: inpaint, superres, ..., vae, vaegan, cvaegan, ...")
-    ],
+        str | None,
+        typer.Argument(
+            help="A recipe (.toml), or a name: inpaint, superres, ..., vae, vaegan, cvaegan, ...; no need of it with "
+            "--resume.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", parser=options.path, help="The run's folder.")] = Path("runs/run"),
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="Train on this folder, .npz, tfds:NAME or rendered:N instead."),
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: train.epochs=10.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint, with the recipe and data it has.")
+    ] = False,
     strategy: Annotated[
         options.Strategy | None,
         typer.Option(
@@ -51,13 +58,23 @@ def train(
 
       vaekit train inpaint --data faces/ --out runs/faces
 
-      vaekit train inpaint --out runs/faces --resume
+      vaekit train --resume --out runs/faces
 
       vaekit train cvaegan --data mnist.npz --out runs/digits
     """
-    from vaekit.recipe import load_recipe
+    from vaekit.recipe import RecipeError, kept_recipe, load_recipe
 
-    loaded = load_recipe(recipe_path(os.path.expanduser(recipe)), [*implied(recipe), *(changes or [])], data or [])
+    loaded = None
+    if recipe is not None:
+        path = recipe_path(os.path.expanduser(recipe))
+        loaded = load_recipe(path, [*implied(recipe), *(changes or [])], data or [])
+    if resume and (loaded is None or (out / "recipe.json").exists()):
+        kept = kept_recipe(out, changes or [], data or [])
+        if loaded and loaded.app != kept.app:
+            raise RecipeError(f"{out} was begun with another app, {kept.app}: resume it as it was begun")
+        loaded = kept
+    if loaded is None:
+        raise RecipeError("a recipe or a name is needed: vaekit train inpaint; or --resume and --out of a run")
     # After the recipe is found good: Keras and its backend take seconds.
     from vaekit.starting import weights
     from vaekit.training import train as run

@@ -109,6 +109,25 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), data: Sequence[
     return parse_recipe(table, str(path))
 
 
+def kept_recipe(run: Path, overrides: Sequence[str] = (), data: Sequence[str] = ()) -> Recipe:
+    """The recipe that a run has kept, to go on with; data named as they are there stay as they are.
+
+    Args:
+        run: the folder of the run.
+        overrides, data: as in load_recipe.
+
+    Raises:
+        RecipeError: it is not there, or as in load_recipe.
+    """
+    path = run / "recipe.json"
+    table = load_recipe_json(path).model_dump(mode="json", exclude_unset=True)
+    if data and list(data) != [kept["source"] for kept in table["data"]]:
+        table["data"] = [{"source": source} for source in data]
+    for override in overrides:
+        _override(table, override)
+    return parse_recipe(table, str(path))
+
+
 def load_recipe_json(path: Path) -> Recipe:
     """Read the recipe that a run has kept.
 

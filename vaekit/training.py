@@ -165,7 +165,9 @@ def train(
         if done:
             _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
         if place.chief:
-            checkpoints.write(run / "recipe.json", recipe.model_dump_json(indent=1).encode())
+            # The run is found again from any folder.
+            kept = recipe.model_copy(update={"root": os.path.abspath(os.path.expanduser(recipe.root))})
+            checkpoints.write(run / "recipe.json", kept.model_dump_json(indent=1).encode())
         begun: dict[str, list] = {}
         for name in () if done else recipe.train.start:
             begun |= start(name)
