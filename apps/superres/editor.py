@@ -16,11 +16,13 @@ SCALES = (1, 2, 3, 4)
 """What the networks enlarge by; 1 cleans alone."""
 LARGER = SCALES[1:]
 """What the one for clean pictures enlarges by."""
-SLIGHT = 0.55
+SLIGHT = 0.45
 """A picture that is estimated to need no more cleaning than this is left as it is: no clean one of photos/more that was
 kept for validation is estimated to need more."""
 TILE = 256
 """Side of what a tile adds to the picture, in pixels of the small one."""
+SHARE = 0.75
+"""How much of the estimate is removed: less loses less detail, and on degraded photos of photos/more it errs less too."""
 SEEN = 1024
 """Side of what is looked at together to estimate how much cleaning a picture needs."""
 RIM = 24
@@ -121,7 +123,7 @@ class Editor:
         if not pixels:
             return 0.0
         severity = round(found / pixels, 2)
-        return severity if severity > SLIGHT else 0.0
+        return round(SHARE * severity, 2) if severity > SLIGHT else 0.0
 
     def _enlarge(self, image: np.ndarray, factor: int, detail: float, clean: float, z) -> np.ndarray:
         """[h, w, 3 or 4] in 0..1 -> [factor * h, factor * w, 3 or 4]."""
