@@ -22,7 +22,7 @@ kept for validation is estimated to need more."""
 TILE = 256
 """Side of what a tile adds to the picture, in pixels of the small one."""
 SHARE = 0.75
-"""How much of the estimate is removed: less loses less detail, and on degraded photos of photos/more it errs less too."""
+"""How much of the estimate is removed: less loses less detail, and errs less on degraded photos of photos/more."""
 SEEN = 1024
 """Side of what is looked at together to estimate how much cleaning a picture needs."""
 RIM = 24
