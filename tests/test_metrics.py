@@ -23,6 +23,14 @@ def test_psnr_of_a_known_error_is_its_formula():
     assert psnr(image, image + 0.1) == pytest.approx(20.0)  # -10 log10(0.01)
 
 
+def test_psnr_of_integers_is_refused():
+    image = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(ValueError, match="floats in 0..1, found uint8"):
+        psnr(image, image)
+    with pytest.raises(ValueError, match="found uint8"):
+        psnr(image / 255.0, image)
+
+
 def test_masked_measures_see_the_mask_alone():
     first, second = np.zeros((4, 4, 3)), np.zeros((4, 4, 3))
     second[0, 0], second[3, 3] = 0.01, 0.5

@@ -19,6 +19,7 @@ from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
 from vaekit.models.siamese import Siamese
+from vaekit.models.three_class_vaegan import ThreeClassVAEGAN
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
 from vaekit.models.wgan import WGAN, WGANGP
@@ -403,6 +404,24 @@ def test_who_is_gated_rests_and_the_others_move():
     before, after = step(model, {"image": pictures()})
     moved = {p: any(np.any(a != b) for a, b in zip(before[p], after[p], strict=True)) for p in before}
     assert moved == {"encoder": True, "decoder": True, "discriminator": False}
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "plays"), [(1.1, 1.1, (1, 1)), (0.7, 1.1, (0, 1)), (1.1, 1.5, (1, 0)), (0.7, 1.5, (1, 1))]
+)
+def test_three_classes_are_gated_round_log_3(real, fake, plays):
+    """Between log 3 - .35 = .75 and log 3 + .35 = 1.45 both play."""
+    model = ThreeClassVAEGAN((8, 8, 1), latent_dim=2, base=4, gated=True)
+    sizes = model.step_sizes(model.gates(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    assert (float(sizes["discriminator"]), float(sizes["decoder"])) == plays
+
+
+def test_cvaegans_discriminator_adds_what_it_says_of_both_fakes():
+    """With logits of 0 for all images each of the three terms of Algorithm 1 is log 2."""
+    model = CVAEGAN((8, 8, 1), classes=2, latent_dim=2, base=4)
+    model.discriminator.layers[-1].set_weights([np.zeros((32, 1)), np.zeros(1)])
+    found, _ = model.objective({"image": pictures(), "label": np.array([0, 1, 0, 1])})
+    assert float(found["discriminator"]) == pytest.approx(3 * math.log(2.0), rel=1e-5)
 
 
 def test_a_step_size_scales_the_step_whatever_the_optimizer():

@@ -168,7 +168,8 @@ def equilibrium(real_loss, fake_loss, target=0.68, margin=0.35):
     """(whether the discriminator plays, whether the generator plays), 0 or 1: who is far ahead rests.
 
     The discriminator is ahead where either of its losses is below target - margin, behind where either is above
-    target + margin; log 2 is about .69. Where both would rest, both play (Larsen et al. 2016, their code).
+    target + margin; log 2 is about .69, of three classes log 3 about 1.10. Where both would rest, both play (Larsen et
+    al. 2016, their code).
     """
     least, most = ops.minimum(real_loss, fake_loss), ops.maximum(real_loss, fake_loss)
     ahead = ops.cast(least < target - margin, "float32")

@@ -5,7 +5,15 @@ import numpy as np
 
 
 def psnr(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, -10 log10 of the mean squared error; over `mask` where it is given."""
+    """Peak signal-to-noise ratio in dB, -10 log10 of the mean squared error; over `mask` where it is given.
+
+    Raises:
+        ValueError: pictures of integers, such as 0..255.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    for picture in (first, second):
+        if picture.dtype.kind in "biu":
+            raise ValueError(f"psnr: pictures are floats in 0..1, found {picture.dtype} (divide uint8 by 255)")
     error = np.mean(_chosen((first - second) ** 2, mask))
     return float(-10.0 * np.log10(max(error, 1e-10)))
 

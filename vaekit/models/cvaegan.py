@@ -132,8 +132,10 @@ class CVAEGAN(Generative):
             self.c_real(f_c, c, training=training),
             self.c_fake(f_c_fake[count:], c, training=training),
         )
-        # L_D (eq. 2) and L_C (eq. 1)
-        l_d = losses.real_log_loss(d_real["logits"]) + losses.fake_log_loss(d_fake["logits"])
+        # L_D (Algorithm 1, which adds the terms of x' and of what the prior generates) and L_C (eq. 1)
+        l_d = losses.real_log_loss(d_real["logits"]) + sum(
+            losses.fake_log_loss(logits) for logits in (d_fake["logits"][:count], d_fake["logits"][count:])
+        )
         l_c = losses.label_loss(labels, c_real["logits"])
         return (
             {

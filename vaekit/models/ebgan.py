@@ -17,7 +17,7 @@ class EBGAN(Generative):
         latent_dim: size of z.
         code_dim: length of the discriminator's code.
         base: channels of the first convolution.
-        margin: m, in mean squared error of images in -1..1.
+        margin: m, in mean squared error of images in -1..1. With 1, digits stay noise.
         pull: weight of the pull-away term, which keeps the codes of generated images apart; 0 for none.
         generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
         encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, code_dim].
@@ -40,7 +40,7 @@ class EBGAN(Generative):
     averaged = ("generator",)
     replaceable = ("generator", "encoder", "decoder")
 
-    def __init__(self, image_shape, latent_dim=100, code_dim=32, base=32, margin=1.0, pull=0.1, **kwargs):
+    def __init__(self, image_shape, latent_dim=100, code_dim=32, base=32, margin=0.2, pull=0.1, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.code_dim = tuple(image_shape), latent_dim, code_dim
         self.base, self.margin, self.pull = base, margin, pull

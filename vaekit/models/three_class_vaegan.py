@@ -1,5 +1,7 @@
 """VAE/GAN whose discriminator also tells what was reconstructed from what was generated."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -21,6 +23,7 @@ class ThreeClassVAEGAN(VAEGAN):
         latent_dim: size of z.
         base: channels of the first convolution.
         gamma: weight of L_like in the decoder.
+        gated: as VAEGAN has it; the losses that are equal where the discriminator only guesses are log 3.
         fool: weight of -log P(real | x') in the encoder, which in VAE/GAN has no part in the game.
         encoder, decoder, discriminator: as VAEGAN has them, the discriminator with logits [N, 3].
 
@@ -40,6 +43,7 @@ class ThreeClassVAEGAN(VAEGAN):
     """
 
     verdicts = 3
+    undecided = math.log(3.0)
 
     def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, fool=1.0, **kwargs):
         super().__init__(image_shape, latent_dim, base, gamma, **kwargs)
@@ -49,7 +53,9 @@ class ThreeClassVAEGAN(VAEGAN):
     def objective(self, batch, training=True):
         """L_prior + L_like - fool log P(real | x'); gamma L_like - log P(real | x') P(real | x_p); L_GAN."""
         l_prior, l_like, (real, rec, gen) = self.judged(batch["image"], training)
-        l_gan = _called(real, REAL) + _called(rec, RECONSTRUCTED) + _called(gen, GENERATED)
+        l_real = _called(real, REAL)
+        l_fake = _called(rec, RECONSTRUCTED) + _called(gen, GENERATED)
+        l_gan = l_real + l_fake
         l_fool = _called(rec, REAL)
         return (
             {
@@ -57,7 +63,7 @@ class ThreeClassVAEGAN(VAEGAN):
                 "decoder": self.gamma * l_like + l_fool + _called(gen, REAL),
                 "discriminator": l_gan,
             },
-            {"kl": l_prior, "likelihood": l_like, "gan": l_gan},
+            {"kl": l_prior, "likelihood": l_like, "gan": l_gan, **self.gates(l_real, l_fake / 2)},
         )
 
 

@@ -46,6 +46,8 @@ class VAEGAN(Generative):
     replaceable = ("encoder", "decoder", "discriminator")
     verdicts = 1
     """Outputs of the discriminator."""
+    undecided = 0.68
+    """Its losses where it only guesses, round which `gated` lets both play: about log 2."""
 
     def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, gated=False, **kwargs):
         super().__init__(**kwargs)
@@ -82,16 +84,17 @@ class VAEGAN(Generative):
         l_gan = l_real + l_fake
         # The decoder's -L_GAN in its non-saturating form (Goodfellow et al. 2014): same fixed point.
         l_fool = losses.real_log_loss(reconstructed) + losses.real_log_loss(generated)
-        terms = {"kl": l_prior, "likelihood": l_like, "gan": l_gan}
-        if self.gated:
-            terms |= dict(
-                zip(
-                    ("discriminator_plays", "decoder_plays"),
-                    losses.equilibrium(replicas.mean(l_real), replicas.mean(l_fake / 2)),
-                    strict=True,
-                )
-            )
-        return {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan}, terms
+        return (
+            {"encoder": l_prior + l_like, "decoder": self.gamma * l_like + l_fool, "discriminator": l_gan},
+            {"kl": l_prior, "likelihood": l_like, "gan": l_gan, **self.gates(l_real, l_fake / 2)},
+        )
+
+    def gates(self, l_real, l_fake) -> dict:
+        """With `gated` the terms that say who plays, by the discriminator's losses on real and on other images."""
+        if not self.gated:
+            return {}
+        discriminator, decoder = losses.equilibrium(replicas.mean(l_real), replicas.mean(l_fake), self.undecided)
+        return {"discriminator_plays": discriminator, "decoder_plays": decoder}
 
     def step_sizes(self, terms):
         """Who is far ahead rests, with `gated`."""
