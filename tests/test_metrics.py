@@ -25,7 +25,7 @@ def test_psnr_of_a_known_error_is_its_formula():
 
 def test_psnr_of_integers_is_refused():
     image = np.zeros((2, 2, 3), np.uint8)
-    with pytest.raises(ValueError, match="floats in 0..1, found uint8"):
+    with pytest.raises(ValueError, match="found uint8"):
         psnr(image, image)
     with pytest.raises(ValueError, match="found uint8"):
         psnr(image / 255.0, image)
