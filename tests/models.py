@@ -107,7 +107,6 @@ TABLE = [
     Row("vaegan", lambda shape: VAEGAN(shape, latent_dim=4, base=4)),
     Row("vaegan_gated", lambda shape: VAEGAN(shape, latent_dim=4, base=4, gated=True)),
     Row("three_class_vaegan", lambda shape: ThreeClassVAEGAN(shape, latent_dim=4, base=4)),
-    Row("three_class_vaegan_gated", lambda shape: ThreeClassVAEGAN(shape, latent_dim=4, base=4, gated=True)),
     Row("cvaegan", lambda shape: CVAEGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
     Row("cvaegan_attributes", lambda shape: CVAEGAN(shape, 3, latent_dim=4, base=4), extras={"label": _attributes}),
     Row("aegan", lambda shape: AEGAN(shape, latent_dim=4, base=4, width=8)),

@@ -419,8 +419,11 @@ def test_three_classes_are_gated_round_log_3(real, fake, plays):
 def test_cvaegans_discriminator_adds_what_it_says_of_both_fakes():
     """With logits of 0 for all images each of the three terms of Algorithm 1 is log 2."""
     model = CVAEGAN((8, 8, 1), classes=2, latent_dim=2, base=4)
-    model.discriminator.layers[-1].set_weights([np.zeros((32, 1)), np.zeros(1)])
-    found, _ = model.objective({"image": pictures(), "label": np.array([0, 1, 0, 1])})
+    logits = next(layer for layer in reversed(model.discriminator.layers) if layer.weights)
+    logits.set_weights([np.zeros((32, 1)), np.zeros(1)])
+    found, _ = model.objective(
+        {"image": ops.convert_to_tensor(pictures()), "label": ops.convert_to_tensor([0, 1, 0, 1])}
+    )
     assert float(found["discriminator"]) == pytest.approx(3 * math.log(2.0), rel=1e-5)
 
 

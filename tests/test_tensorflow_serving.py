@@ -58,7 +58,7 @@ def test_both_servers_say_the_same_of_a_bundles_inputs(bundles, server, app):
     with urlopen(f"{server}/v1/models/{app}/metadata") as answer:
         ours = json.load(answer)["metadata"]["signature_def"]["signature_def"]
     theirs = signatures(bundles / app / "1")
-    assert ours.keys() == theirs.keys()
+    assert theirs.keys() <= ours.keys()  # the page of `vaekit serve` asks it for more
     for name, signature in theirs.items():
         found = {
             key: (tensor["dtype"], [int(side["size"]) for side in tensor["tensor_shape"]["dim"]])
