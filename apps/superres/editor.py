@@ -21,7 +21,7 @@ SLIGHT = 0.45
 kept for validation is estimated to need more."""
 TILE = 256
 """Side of what a tile adds to the picture, in pixels of the small one."""
-SHARE = 0.75
+SHARE = 0.6
 """How much of the estimate is removed: less loses less detail, and errs less on degraded photos of photos/more."""
 SEEN = 1024
 """Side of what is looked at together to estimate how much cleaning a picture needs."""

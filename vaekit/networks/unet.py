@@ -19,9 +19,9 @@ def residual_unet(
 
     H and W are free, in multiples of stride * 2 ** (len(widths) - 1). The first layer strides, so that no
     convolution runs at full size. At half size, where a block costs most and sees least, there is one of them a
-    side; where the first layer strides by 4 there are two. The last layer starts at zero, so that an untrained
-    network answers 0. Without `attention` an answer depends on its surroundings alone, so that tiles of a picture
-    can be answered one by one.
+    side. Where the first layer strides by 4, there are two at a quarter of the size, and one at half size before the
+    last layer. The last layer starts at zero, so that an untrained network answers 0. Without `attention` an answer
+    depends on its surroundings alone, so that tiles of a picture can be answered one by one.
     """
     condition = layers.Input((None, None, channels), name="condition")
     z = layers.Input((latent_dim,), name="z")
@@ -43,9 +43,13 @@ def residual_unet(
             x = SelfAttention(width // 2)(x)
         for _ in range(2 if level > 0 else stride // 2 - 1):
             x = residual_block(x, z, activation)
+    if stride == 4:
+        # A discriminator drives a single layer that enlarges four times to a grid, which shows on plain edges.
+        x = BilinearUpsampling()(layers.Conv2D(widths[0] // 2, 1)(x))
+        x = residual_block(x, z, activation)
     x = layers.Activation(activation)(x)
     # The answer is added to an image in float32, whatever the precision of the convolutions.
-    residual = Conv2DTranspose(
-        out_channels, 2 * stride, strides=stride, padding="same", kernel_initializer="zeros", dtype="float32"
-    )(x)
+    residual = Conv2DTranspose(out_channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32")(
+        x
+    )
     return keras.Model([condition, z], residual, name="residual_unet")
