@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import vaekit as library
-from vaekit import images, remote, workers
+from vaekit import apps, images, remote, workers
 from vaekit.errors import UserError
 from vaekit.remote import RemoteError
 
@@ -27,7 +27,7 @@ if keras.backend.backend() != "tensorflow":
 
 from serving_stub import Stub
 
-APPS = ("inpaint", "superres", "edit", "frontalize", "damage")
+APPS = apps.names("testing")
 KINDS = ("rest", "grpc")
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import vaekit
-from vaekit import images
+from vaekit import apps, images
 from vaekit.bundle import find
+from vaekit.export import write_version
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("reads SavedModels", allow_module_level=True)
@@ -30,7 +31,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "saved_models"
-APPS = ("inpaint", "superres", "edit", "frontalize", "damage")
+APPS = apps.names("testing")
 DOCS = (ROOT / "docs" / "serving.md").read_text("utf-8")
 
 
@@ -85,6 +86,28 @@ def test_every_shipped_bundle_keeps_the_contract_and_is_listed():
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.name == name
         assert request.inputs.keys() == found["serving_default"].inputs.keys()
+
+
+def test_an_export_lists_the_bundle_beside_what_is_listed(tmp_path):
+    def names():
+        text = (tmp_path / "models.config").read_text("utf-8")
+        config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+        return {each.name: each.base_path for each in config.model_config_list.config}
+
+    def write(folder):
+        (folder / "assets.extra").mkdir(parents=True)
+        (folder / "saved_model.pb").write_bytes(b"")
+
+    for name in ("one", "two", "one"):
+        write_version(name, tmp_path, {}, write)
+    assert names() == {"one": "/models/one", "two": "/models/two"}
+    config = (tmp_path / "models.config").read_text("utf-8")
+    mine = config.replace('"tensorflow"', '"tensorflow" model_version_policy { all {} }  # both', 1)
+    (tmp_path / "models.config").write_text(mine)
+    for name in ("two", "three"):
+        write_version(name, tmp_path, {}, write)
+    assert list(names()) == ["one", "two", "three"]
+    assert mine.rstrip()[:-1] in (tmp_path / "models.config").read_text("utf-8")
 
 
 def test_versions_and_labels_of_the_docs_are_a_model_config():

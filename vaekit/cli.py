@@ -9,11 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vaekit import console, options
-from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
-from vaekit.apps.edit.fitting import fit
-from vaekit.apps.family.command import morph, reconstruct, sample
-from vaekit.apps.frontalize.command import transfer
+from vaekit import apps, console, options
+from vaekit.apps import exportable, implied, recipe_path, task
 from vaekit.errors import UserError, missing_package
 from vaekit.family import FAMILY
 from vaekit.serving.command import serve
@@ -183,15 +180,12 @@ def models(
             )
 
 
-for name in NAMES:
-    app.command(name)(command(name))
-
-for verb in (transfer, morph, sample, reconstruct, serve):
-    app.command()(verb)
-
-direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")
-direction.command("fit")(fit)
-app.add_typer(direction, name="direction")
+for each in apps.names("command"):
+    try:
+        app.add_typer(apps.found()[each].load("command").verbs)
+    except Exception as error:  # of somebody else's code, whatever it is
+        console.warn(f"the verbs of {each} are left out: {error}")
+app.command()(serve)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,13 @@ import tensorflow as tf
 from vaekit.bundle import CARD, EXTRA, ONNX, digest, onnx_input
 from vaekit.weights import HalfWeights
 
+CONFIG = "models.config"
+EMPTY_CONFIG = """\
+# TensorFlow Serving, all bundles: tensorflow_model_server --model_config_file=/models/models.config
+# with this folder at /models, as its container image has it.
+model_config_list {
+}
+"""
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
 
@@ -89,7 +97,22 @@ def write_version(name: str, folder: Path, facts: dict, write: Callable[[Path], 
         (path / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
         final = target / str(version)
         os.replace(path, final)
+    _list(name, folder)
     return final
+
+
+def _list(name: str, folder: Path) -> None:
+    """Name a bundle in the file by which TensorFlow Serving serves a folder of bundles; what is in it stays."""
+    path, partial = folder / CONFIG, folder / f".partial-{CONFIG}"
+    text = path.read_text("utf-8") if path.exists() else EMPTY_CONFIG
+    if re.search(rf'\bname:\s*"{re.escape(name)}"', text):
+        return
+    entry = (
+        f'  config {{\n    name: "{name}"\n    base_path: "/models/{name}"\n    model_platform: "tensorflow"\n  }}\n'
+    )
+    before, brace, after = text.rpartition("}")
+    partial.write_text(before + entry + brace + after, "utf-8")
+    os.replace(partial, path)
 
 
 def _save_model(model: Exportable, path: Path) -> None:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vaekit import options
+from vaekit.apps.edit import fitting
 
 if TYPE_CHECKING:
     from vaekit import batch
     from vaekit.latent import Direction
     from vaekit.runtime import RuntimeName
+
+verbs = typer.Typer()
+verbs.add_typer(fitting.direction)
 
 STEPS = 5
 """Columns of a strip or a sheet."""
@@ -21,6 +25,7 @@ DRAWN = (1, 1, 3)
 """A strip or a sheet is RGB and small enough for every format."""
 
 
+@verbs.command()
 def edit(
     inputs: options.Inputs,
     changes: Annotated[

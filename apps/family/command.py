@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from vaekit.models.generative import Generative
 
+verbs = typer.Typer()
 Run = Annotated[Path, typer.Argument(parser=options.path, help="A run of `vaekit train`.", show_default=False)]
 Label = Annotated[
     int | None,
@@ -24,6 +25,7 @@ MILLISECONDS = 80
 """Of a frame of a GIF."""
 
 
+@verbs.command()
 def sample(
     run: Run,
     output: options.OneFile,
@@ -44,7 +46,7 @@ def sample(
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     model.seeds.state.assign(keras.random.SeedGenerator(seed).state)
@@ -56,6 +58,7 @@ def sample(
     images.write(output, sheet(rows), overwrite=overwrite)
 
 
+@verbs.command()
 def reconstruct(
     run: Run,
     inputs: options.Inputs,
@@ -77,7 +80,7 @@ def reconstruct(
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     redraw, labels = _able(model, "reconstruct"), _labels(model, label, len(found), needed=True)
@@ -87,6 +90,7 @@ def reconstruct(
     images.write(output, sheet(np.stack([pictures, redrawn])), overwrite=overwrite)
 
 
+@verbs.command()
 def morph(
     context: typer.Context,
     first: Annotated[Path, typer.Argument(parser=options.path, help="A picture.", show_default=False)],
@@ -158,7 +162,7 @@ def _walk(
     import keras
     import numpy as np
 
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     encode, labels = _able(model, "encode"), _labels(model, label, len(paths), needed=True)
@@ -209,7 +213,7 @@ def _read(model: Generative, path: Path, max_pixels: int) -> np.ndarray:
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import fitted
+    from vaekit.apps.family.tasks import fitted
     from vaekit.data import match_channels, to_unit
 
     height, width, channels = model.image_shape

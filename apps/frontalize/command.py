@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vaekit.runtime import RuntimeName
 
 
+verbs = typer.Typer()
+
+
+@verbs.command()
 def frontalize(
     inputs: options.Inputs,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="How far: 0 not at all, 1 to the front.")] = 1.0,
@@ -111,6 +115,7 @@ def _open(
     return edit
 
 
+@verbs.command()
 def transfer(
     identity: Annotated[
         Path, typer.Argument(parser=options.path, help="A photo of who is to be shown.", show_default=False)
@@ -138,10 +143,9 @@ def transfer(
     check_file(output, overwrite=overwrite, inputs=[identity, attributes])
     editor = Editor(bundle, runtime=runtime)
     finder = None if aligned else faces.open_finder(face_model, min_score)
-    paths = identity, attributes
-    pictures = [images.read(path, max_pixels=max_pixels).pixels for path in paths]
-    found = [surest(path, pixels, finder) for path, pixels in zip(paths, pictures, strict=True)]
-    images.write(output, editor.transfer(*pictures, *found), overwrite=overwrite)
+    who, how = (images.read(path, max_pixels=max_pixels).pixels for path in (identity, attributes))
+    edited = editor.transfer(who, how, surest(identity, who, finder), surest(attributes, how, finder))
+    images.write(output, edited, overwrite=overwrite)
 
 
 def surest(path: Path, pixels: np.ndarray, finder: faces.Finder | None) -> faces.Face | None:

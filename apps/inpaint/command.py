@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from vaekit.runtime import RuntimeName
 
 
+verbs = typer.Typer()
+
+
 class FillWith(enum.StrEnum):
     """What fills a hole."""
 
@@ -33,6 +36,7 @@ UNSURE = 0.5
 """Confidence below which a user is told to look at a fill."""
 
 
+@verbs.command()
 def inpaint(
     inputs: options.Inputs,
     mask: Annotated[

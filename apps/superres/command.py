@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vaekit.runtime import RuntimeName
 
 
+verbs = typer.Typer()
+
+
+@verbs.command()
 def superres(
     inputs: options.Inputs,
     scale: Annotated[
