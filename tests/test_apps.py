@@ -52,8 +52,6 @@ def calls(editor):
     return {"serving_default": Call(signature, answer)}
 """,
     "vaekit_negative/command.py": """
-import functools
-
 import typer
 
 from vaekit import batch, options
@@ -68,7 +66,7 @@ DEFAULTS = Editing(bundle="negative")
 @grouped
 def negative(inputs: options.Inputs, files: Files, work: Work, editing: Editing = DEFAULTS) -> None:
     "Turn light into dark."
-    work.run(files.plan(inputs, "negative"), functools.partial(_open, editing=editing))
+    work.run(files.plan(inputs, "negative"), editing, _open)
 
 
 def _open(threads, *, targets, editing):

@@ -59,6 +59,18 @@ class Editing:
         """An app's editor."""
         return editor(self.bundle, runtime=self.runtime, threads=threads)
 
+    def check(self) -> None:
+        """See that a server that is named answers for the bundle, before anything is done.
+
+        Raises:
+            RemoteError: it does not.
+        """
+        if "://" in self.runtime:
+            from vaekit.bundle import find
+            from vaekit.remote import Remote
+
+            Remote(find(self.bundle), self.runtime).check()
+
     def read(self, path: Path) -> Picture:
         """Read a photo."""
         from vaekit import images
@@ -89,16 +101,21 @@ class Work:
     engine: options.EngineOption = options.Engine.PROCESSES
     json: options.Json = False
 
-    def run(self, targets: batch.Outputs, opener: Callable[..., batch.Edit]) -> NoReturn:
+    def run(self, targets: batch.Outputs, editing: Editing, opener: Callable[..., batch.Edit]) -> NoReturn:
         """Edit all inputs of `targets`, and end with the exit status of vaekit.batch.run.
 
         Args:
             targets: from Files.plan.
-            opener: as vaekit.batch.run; is given `targets` too.
+            editing: what edits.
+            opener: as vaekit.batch.run; is given `targets` and `editing` too.
+
+        Raises:
+            RemoteError: the server that is to run the network is not there.
         """
         from vaekit import batch
 
-        opener = functools.partial(opener, targets=targets)
+        editing.check()
+        opener = functools.partial(opener, targets=targets, editing=editing)
         status = batch.run(targets.inputs, targets, opener, jobs=self.jobs, engine=self.engine.value, as_json=self.json)
         raise typer.Exit(status)
 
@@ -131,7 +148,7 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
             continue
         groups[each.name] = kind  # type: ignore[assignment]
         fields = get_type_hints(kind, include_extras=True)
-        defaults = kind() if each.default is inspect.Parameter.empty else each.default
+        defaults: Any = groups[each.name]() if each.default is inspect.Parameter.empty else each.default
         parameters += [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=fields[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
+from vaekit.verbs import Editing, Faces, grouped, surest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ Label = Annotated[
     int | None,
     typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
 ]
+FRONTALIZE = Editing(bundle="frontalize")
 COLUMNS = 8
 MILLISECONDS = 80
 """Of a frame of a GIF."""
@@ -91,8 +93,10 @@ def reconstruct(
 
 
 @verbs.command()
+@grouped
 def morph(
     context: typer.Context,
+    *,
     first: Annotated[Path, typer.Argument(parser=options.path, help="A picture.", show_default=False)],
     second: Annotated[Path, typer.Argument(parser=options.path, help="Another one.", show_default=False)],
     output: Annotated[
@@ -106,13 +110,9 @@ def morph(
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
-    face_model: options.FaceModel = None,
-    min_score: options.MinScore = None,
-    aligned: options.Aligned = False,
+    faces: Faces,
     overwrite: options.Overwrite = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "frontalize",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    editing: Editing = FRONTALIZE,
 ) -> None:
     """Walk from one picture to another: through a trained model's latents, or a face's pose, light and expression.
 
@@ -138,17 +138,15 @@ def morph(
     check_file(output, overwrite=overwrite, inputs=[first, second], more=(".gif",))
     shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     if run is None:
-        from vaekit import faces
-        from vaekit.apps.frontalize.command import surest
         from vaekit.apps.frontalize.editor import Editor
 
-        editor = Editor(bundle, runtime=runtime)
-        finder = None if aligned else faces.open_finder(face_model, min_score)
-        start, end = (_eight_bit(images.read(path, max_pixels=max_pixels).pixels) for path in (first, second))
+        editing.check()
+        editor, finder = editing.open(Editor), faces.finder()
+        start, end = (_eight_bit(editing.read(path).pixels) for path in (first, second))
         found = surest(first, start, finder), surest(second, end, finder)
         frames = editor.morph(start, end, shares.tolist(), *found)
     else:
-        frames = _walk(run, (first, second), shares, label, max_pixels)
+        frames = _walk(run, (first, second), shares, label, editing.max_pixels)
     if output.suffix.lower() == ".gif":
         images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
     else:
