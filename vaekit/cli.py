@@ -120,7 +120,10 @@ def evaluate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(parser=options.path, help="A run's folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="A run's folder; or a bundle, by name or folder, to write its files anew."),
+    ],
     name: Annotated[str, typer.Argument(help="The bundle's name.")],
     out: Annotated[Path, typer.Option("--out", parser=options.path, help="Folder of bundles.")] = Path("saved_models"),
     blend: Annotated[
@@ -130,19 +133,40 @@ def export(
 ) -> None:
     """Export a run's averaged weights as a bundle.
 
-    Examples: vaekit export runs/inpaint inpaint --out saved_models; vaekit export runs/sharp mine --blend runs/faithful
+    A bundle is written anew from the weights that it holds: as its next version, with the files that this version of
+    vaekit writes.
+
+    Examples:
+
+      vaekit export runs/inpaint inpaint --out saved_models
+
+      vaekit export runs/sharp mine --blend runs/faithful
+
+      vaekit export inpaint inpaint --out saved_models
     """
     from vaekit.export import export as write
     from vaekit.training import blend as mix
     from vaekit.training import restore
 
-    model, _, card = restore(run, task)
+    folder = options.path(run)
+    if not (folder / "recipe.json").exists():
+        from vaekit import presets
+        from vaekit.bundle import find
+        from vaekit.export import facts
+
+        if blend:
+            raise UserError(f"--blend is for runs, and {run} is none")
+        bundle = find(run)
+        made = exportable(bundle.card["app"])(presets.load(run), facts(bundle.card))
+        console.say(str(write(made, name, out)))
+        return
+    model, _, card = restore(folder, task)
     with model.averages():
         if blend:
             other, *_ = restore(blend, task)
             with other.averages():
                 mix(model, other, share)
-            card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {run.name}"
+            card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {folder.name}"
         if card["app"] in FAMILY:
             from vaekit.exported import export as write_signatures
 

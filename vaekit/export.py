@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
-from vaekit.bundle import CARD, EXTRA, ONNX, digest, onnx_input
+from vaekit import onnx_files
+from vaekit.bundle import CARD, EXTRA, GRAPHS, digest
 from vaekit.weights import HalfWeights
 
 CONFIG = "models.config"
@@ -59,8 +60,12 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
     def write(path: Path) -> None:
         _save_model(model, path)
-        (path / EXTRA).mkdir()
-        (path / ONNX).write_bytes(to_onnx(model))
+        (path / GRAPHS).mkdir(parents=True)
+        graphs = {
+            name: model.weights.pack(onnx_files.convert(tensor, model.inputs[name], name))
+            for name, tensor in model.tensors.items()
+        }
+        onnx_files.write(graphs, path / GRAPHS)
         write_warmup(path / WARMUP, name, model.warmup)
 
     return write_version(name, folder, model.card, write)
@@ -99,6 +104,11 @@ def write_version(name: str, folder: Path, facts: dict, write: Callable[[Path], 
         os.replace(path, final)
     _list(name, folder)
     return final
+
+
+def facts(card: dict) -> dict:
+    """What a card says beside what `write_version` writes itself."""
+    return {key: value for key, value in card.items() if key not in ("name", "version", "exported", "sha256")}
 
 
 def _list(name: str, folder: Path) -> None:
@@ -158,66 +168,100 @@ def _named(signature: Signature) -> Signature:
     return {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.items()}
 
 
-def to_onnx(model: Exportable) -> bytes:
-    """All of `tensors` as one ONNX graph that shares the weights; stored small, computed in float32.
+_ENTRY = r"\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00", r"\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]"
+"""EXIF's tag 0x0112, one SHORT of 2 to 8; the lower byte first, and last."""
+REFUSED = {
+    "16 bits a channel": r"\CPNG\C{20}\x10\C*",
+    "transparency": r"\CPNG\C{21}[\x04\x06]\C*|\CPNG\C*tRNS\C*",
+    "an EXIF orientation": rf"\C*(?:Exif\x00\x00|eXIf)(?:II\x2a\x00\C*{_ENTRY[0]}|MM\x00\x2a\C*{_ENTRY[1]})\C*",
+}
+"""Of which files TensorFlow would decode another picture than vaekit: what they have, and RE2 of their first bytes.
 
-    ONNX Runtime computes the whole graph whichever output is asked for. So every signature but "tensor" has inputs
-    of its own, called NAME_SIGNATURE, and what is not asked for is given the least there is to do.
-    """
-    import tf2onnx
-
-    places = [(name, signature) for signature in model.tensors for name in model.inputs[signature]]
-    taken = [model.inputs[signature][name] for name, signature in places]
-    specs = [
-        tf.TensorSpec(spec.shape, spec.dtype, onnx_input(*place)) for spec, place in zip(taken, places, strict=True)
-    ]
-
-    def call(*tensors):
-        # An ONNX value has one name in the whole graph: an answer cannot be called "image" as an input is.
-        given = dict(zip(places, tensors, strict=True))
-        return {
-            signature: tensor(**{name: given[name, signature] for name in model.inputs[signature]})
-            for signature, tensor in model.tensors.items()
-        }
-
-    function = tf.function(call, input_signature=specs, autograph=False)
-    proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
-    return _short_names(model.weights.pack(proto)).SerializeToString()
-
-
-def _short_names(proto):
-    """Number the values within a graph: TensorFlow's names are an eighth of the file. Inputs and outputs keep them."""
-    kept = {value.name for value in (*proto.graph.input, *proto.graph.output)}
-    if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
-        return proto  # a branch or a loop refers to values by name
-    numbers: dict[str, str] = {}
-
-    def short(name):
-        return name if not name or name in kept else numbers.setdefault(name, f"v{len(numbers)}")
-
-    for node in proto.graph.node:
-        node.name = ""
-        node.input[:] = [short(name) for name in node.input]
-        node.output[:] = [short(name) for name in node.output]
-    for weight in proto.graph.initializer:
-        weight.name = short(weight.name)
-    del proto.graph.value_info[:]
-    return proto
+Sources: PNG's IHDR and tRNS, https://www.w3.org/TR/png-3; EXIF's orientation, CIPA DC-008.
+"""
+HEAD = 1 << 17
+"""Bytes that are looked at: a JPEG's EXIF takes up to 64 kB, from about its beginning."""
 
 
 def decode_image(data, channels: int, largest: int):
-    """Decode one PNG, JPEG, BMP or GIF string in the graph; anything else raises there, and sides above `largest`.
+    """Decode one PNG, JPEG, BMP or GIF string in the graph.
+
+    Anything else raises there, as do sides above `largest`, and files that vaekit reads as another picture: REFUSED.
 
     Returns:
         [H, W, channels] float32 in 0..1, with 1 or 3 channels.
     """
-    image = tf.io.decode_image(data, channels=channels, dtype=tf.uint8, expand_animations=False)
+    head = tf.strings.substr(data, 0, HEAD)
+    known = [
+        tf.debugging.Assert(~tf.strings.regex_full_match(head, pattern), [f"a file with {what} is for `vaekit serve`"])
+        for what, pattern in REFUSED.items()
+    ]
+    with tf.control_dependencies(known):
+        image = tf.cond(
+            tf.io.is_jpeg(data),
+            # As libjpeg decodes for everybody else: what decode_image takes is the faster transform.
+            lambda: tf.io.decode_jpeg(data, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(data, channels, expand_animations=False),
+        )
     image.set_shape((None, None, channels))
     side = tf.reduce_max(tf.shape(image)[:2])
     with tf.control_dependencies(
         [tf.debugging.assert_less_equal(side, largest, f"image larger than {largest} pixels")]
     ):
         return tf.cast(image, tf.float32) / 255.0
+
+
+def any_size(network: Callable, pictures: Sequence, stride: int, factor: int = 1):
+    """What a network answers to pictures whose sides its stride need not divide.
+
+    They are mirrored at the rim, as the editors do it and NumPy's symmetric padding.
+
+    Args:
+        network: from pictures to [N, factor * H, factor * W, C].
+        pictures: [N, H, W, C] each.
+        stride: what divides the sides that the network takes.
+        factor: how many times larger the answer is.
+    """
+    height, width = tf.unstack(tf.shape(pictures[0])[1:3])
+    return network(*(_mirrored(picture, stride) for picture in pictures))[:, : factor * height, : factor * width]
+
+
+def _mirrored(picture, stride: int):
+    for axis in (1, 2):
+        side = tf.shape(picture)[axis]
+        places = tf.range((side + stride - 1) // stride * stride) % (2 * side)  # ONNX divides towards zero
+        picture = tf.gather(picture, tf.minimum(places, 2 * side - 1 - places), axis=axis)
+    return picture
+
+
+def enlarge_cubic(image, size):
+    """[N, H, W, C] at another size, as the editors' cv2.INTER_CUBIC has it; TensorFlow's bicubic has other weights.
+
+    Source: Keys 1981, with a = -0.75 and the rim repeated.
+    """
+    for axis in (1, 2):
+        before, after = tf.shape(image)[axis], size[axis - 1]
+        at = (tf.cast(tf.range(after), tf.float32) + 0.5) * tf.cast(before / after, tf.float32) - 0.5
+        first = tf.floor(at)
+        far = at - first
+        taps = [_far_tap(far + 1.0), _near_tap(far), _near_tap(1.0 - far), _far_tap(2.0 - far)]
+        shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]
+        image = tf.add_n(
+            [
+                tf.reshape(tap, shape)
+                * tf.gather(image, tf.clip_by_value(tf.cast(first, tf.int32) + step, 0, before - 1), axis=axis)
+                for step, tap in zip((-1, 0, 1, 2), taps, strict=True)
+            ]
+        )
+    return image
+
+
+def _near_tap(x):
+    return (1.25 * x - 2.25) * x * x + 1.0
+
+
+def _far_tap(x):
+    return ((-0.75 * x + 3.75) * x - 6.0) * x + 3.0
 
 
 def central_square(image):

@@ -27,8 +27,7 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
         "direction": tf.TensorSpec((None, *code), tf.float32),
     }
 
-    # Of any size, so that little of it is computed when something else is asked for.
-    face = tf.TensorSpec((None, None, None, 3), tf.float32)
+    face = inputs["image"]
 
     @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, change, direction):

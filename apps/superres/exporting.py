@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, SPECK, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, any_size, decode_image, encode_image
 from vaekit.networks.upscaler import enlarge
 from vaekit.runtime import LEAST
 from vaekit.weights import ByteWeights
@@ -52,6 +52,9 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     def tensor(factor):
         @tf.function(input_signature=[*inputs.values()], autograph=False)
         def answer(image, detail, clean, z):
+            return any_size(lambda fitting: fitted(fitting, detail, clean, z), [image], STRIDE, factor)
+
+        def fitted(image, detail, clean, z):
             dirty = clean > 0.0
             residual = _where(tf.reduce_any(dirty), lambda part: restored(part, clean)[f"x{factor}"], image, factor)
             if factor > 1:
@@ -81,12 +84,9 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         found = severity(tf.pad(image, [[0, 0], [0, lacking[0]], [0, lacking[1]], [0, 0]]))[0]
         found = tf.round(100.0 * found) / 100.0
         clean = tf.where((found > SLIGHT) & (tf.reduce_max(lacking) == 0), found, 0.0)
-        extra = (-size) % STRIDE
-        padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
-        branches = [functools.partial(answer, padded, detail[None], clean[None], z) for answer in by_scale.values()]
-        answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)[
-            :, : scale * size[0], : scale * size[1]
-        ]
+        given = {"image": image, "detail": detail[None], "clean": clean[None], "z": z}
+        branches = [functools.partial(answer, **given) for answer in by_scale.values()]
+        answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)
         middle = _median(answer)
         answer = tf.where(detail > 0.0, tf.clip_by_value(answer, middle - SPECK, middle + SPECK), answer)
         # As the editor: what the detail has changed of the small picture is taken back.
