@@ -32,21 +32,20 @@ class Exportable:
     """What an app says of its trained model.
 
     Attributes:
-        weights: what `tensors` and `serving` wear.
+        weights: what `tensors` and `one` wear.
         inputs: signature -> names and specs of what it takes.
         tensors: signature -> keyword tensors -> image [N, H, W, 3] float32 in 0..1, or what else it is named for;
             the one called "tensor" is the usual one.
-        serving_inputs: names and specs of `serving_default`.
-        serving: keyword tensors -> {"image_bytes": [N] PNG strings, ...}.
-        warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle.
+        one: the files and numbers of one item of `serving_default`, by name -> the answer's file, a string.
+        warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle; any
+            number of items of the same names and types makes another.
         card: facts for the card.
     """
 
     weights: HalfWeights
     inputs: dict[str, Signature]
     tensors: dict[str, Callable[..., tf.Tensor]]
-    serving_inputs: Signature
-    serving: Callable[..., dict[str, tf.Tensor]]
+    one: Callable[..., tf.Tensor]
     warmup: dict[str, tf.Tensor]
     card: dict
 
@@ -130,12 +129,16 @@ def _save_model(model: Exportable, path: Path) -> None:
         function = tf.function(lambda **inputs: {"image": even_of_nothing(tensor, inputs)}, autograph=False)
         return function.get_concrete_function(**_named(model.inputs[name]))
 
-    serving = tf.function(model.serving, autograph=False)
+    def serving(**columns):
+        file = tf.TensorSpec((), tf.string)
+        return {"image_bytes": tf.map_fn(lambda item: model.one(**item), columns, fn_output_signature=file)}
+
+    files = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in model.warmup.items()}
     tf.saved_model.save(
         model.weights.module,
         str(path),
         signatures={
-            "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(**_named(files)),
             **{name: signature(name, tensor) for name, tensor in model.tensors.items()},
         },
     )

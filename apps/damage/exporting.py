@@ -21,8 +21,8 @@ def exportable(model: Segmenter, card: dict) -> Exportable:
         with weights.worn():
             return any_size(model.probability, [image], STRIDE)
 
-    def one(arguments):
-        image = decode_image(arguments[0], model.channels, LARGEST)[None]
+    def one(image_bytes, threshold):
+        image = decode_image(image_bytes, model.channels, LARGEST)[None]
         size = tf.shape(image)[1:3]
 
         def smaller():
@@ -31,21 +31,13 @@ def exportable(model: Segmenter, card: dict) -> Exportable:
 
         likely = tensor(image=image)
         likely = tf.cond(tf.reduce_max(size) > SMALL, lambda: tf.maximum(likely, smaller()), lambda: likely)
-        return encode_image(tf.cast(likely[0] >= arguments[1], tf.float32))
-
-    def serving(image_bytes, threshold):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, threshold), fn_output_signature=spec)}
+        return encode_image(tf.cast(likely[0] >= threshold, tf.float32))
 
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs},
         tensors={"tensor": tensor},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "threshold": tf.TensorSpec((None,), tf.float32),
-        },
-        serving=serving,
+        one=one,
         warmup={"image_bytes": encode_image(tf.fill((64, 64, 3), 0.5))[None], "threshold": tf.constant([THRESHOLD])},
         card=card,
     )

@@ -32,15 +32,15 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
                 STRIDE,
             )
 
-    def one(arguments):
-        image = decode_image(arguments[0], 3, LARGEST)
-        mask = tf.cast(decode_image(arguments[1], 1, LARGEST) > 0.5, tf.float32)
+    def one(image_bytes, mask_bytes, seed):
+        image = decode_image(image_bytes, 3, LARGEST)
+        mask = tf.cast(decode_image(mask_bytes, 1, LARGEST) > 0.5, tf.float32)
         size = tf.shape(image)[:2]
         alike = tf.debugging.assert_equal(tf.shape(mask)[:2], size, "mask and image differ in size")
         with tf.control_dependencies([alike]):
             image, mask = image[None], mask[None]
-        noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([arguments[2], 0]))
-        z = tf.where(arguments[2] == 0, tf.zeros_like(noise), noise)
+        noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([seed, 0]))
+        z = tf.where(seed == 0, tf.zeros_like(noise), noise)
 
         # As the editor: from the coarsest pass, each answer enlarged is the next one's hint.
         longest = tf.cast(tf.reduce_max(size), tf.float32)
@@ -69,20 +69,11 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
         _, filled = tf.while_loop(lambda level, _: level >= 0, finer, (halvings - 1, coarsest()), free)
         return encode_image(tf.where(mask > 0, filled, image)[0])
 
-    def serving(image_bytes, mask_bytes, seed):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, mask_bytes, seed), fn_output_signature=spec)}
-
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs},
         tensors={"tensor": tensor},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "mask_bytes": tf.TensorSpec((None,), tf.string),
-            "seed": tf.TensorSpec((None,), tf.int32),
-        },
-        serving=serving,
+        one=one,
         warmup={
             "image_bytes": encode_image(tf.fill((192, 192, 3), 0.5))[None],
             "mask_bytes": encode_image(tf.pad(tf.ones((32, 32, 3)), ((80, 80), (80, 80), (0, 0))))[None],

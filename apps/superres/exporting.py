@@ -70,8 +70,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
 
     by_scale = {factor: tensor(factor) for factor in model.scales}
 
-    def one(arguments):
-        image_bytes, scale, detail, seed = arguments
+    def one(image_bytes, scale, detail, seed):
         image = decode_image(image_bytes, 3, LARGEST)
         size = tf.shape(image)[:2]
         known = tf.debugging.Assert(tf.reduce_any(scale == model.scales), ["scale is none of", model.scales])
@@ -96,21 +95,11 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         answer += tf.image.resize(missed, scale * size, "bicubic")
         return encode_image(answer[0])
 
-    def serving(image_bytes, scale, detail, seed):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, scale, detail, seed), fn_output_signature=spec)}
-
     return Exportable(
         weights=weights,
         inputs={**{signature(factor): inputs for factor in by_scale}, "severity": {"image": image}},
         tensors={**{signature(factor): answer for factor, answer in by_scale.items()}, "severity": severity},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "scale": tf.TensorSpec((None,), tf.int32),
-            "detail": tf.TensorSpec((None,), tf.float32),
-            "seed": tf.TensorSpec((None,), tf.int32),
-        },
-        serving=serving,
+        one=one,
         warmup={
             "image_bytes": encode_image(tf.fill((64, 64, 3), 0.5))[None],
             "scale": tf.constant([4]),
