@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from multiprocessing import parent_process
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,16 @@ def found() -> dict[str, App]:
         try:
             places[each.name] = each.place
         except Exception as error:  # of somebody else's code, whatever it is
-            console.warn(f"the app {each.name} is left out: {each.package}: {error}")
+            left_out(f"the app {each.name} is left out: {each.package}: {error}")
         else:
             apps[each.name] = each
     return {name: apps[name] for name in sorted(apps, key=lambda name: (places[name], name))}
+
+
+def left_out(message: str) -> None:
+    """Tell of somebody else's app that does not work, once: not in the processes that a folder is edited in."""
+    if parent_process() is None:
+        console.warn(message)
 
 
 def names(part: str) -> list[str]:

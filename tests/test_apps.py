@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -138,6 +139,19 @@ def test_what_stands_in_the_folder_is_an_app():
         apps.editor("upscale")
 
 
+def test_every_folder_is_installed(monkeypatch):
+    told = {}
+    monkeypatch.setattr(pytest.importorskip("setuptools"), "setup", lambda **arguments: told.update(arguments))
+    monkeypatch.chdir(ROOT)
+    runpy.run_path("setup.py")
+    own = {path.parent for path in (ROOT / "vaekit").rglob("__init__.py") if "apps" not in path.parts[-3:]}
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in own}
+    assert set(told["packages"]) == names | {"vaekit.apps", "vaekit.saved_models"} | {
+        f"vaekit.apps.{name}" for name in apps.found()
+    }
+    assert len(told["packages"]) == len(set(told["packages"]))
+
+
 def test_another_packages_app_has_a_verb_in_processes_of_its_own(package):
     told = run(package, "--help").stdout
     assert "  negative     Turn light into dark." in told
@@ -179,7 +193,7 @@ def test_another_packages_app_is_a_task_with_a_recipe(package, monkeypatch):
 
 def test_a_broken_app_is_told_of_and_stops_no_other(package):
     write(package / "site", {"vaekit_negative/__init__.py": "raise RuntimeError('broken')\n"})
-    done = run(package, "models", "inpaint")
+    done = run(package, "superres", "photos", "-o", "out", "--detail", "0", "--clean", "0", "--jobs", "2")
     assert done.returncode == 0
     assert done.stderr == "vaekit: the app negative is left out: vaekit_negative: broken\n"
     write(package / "site", {"vaekit_negative/__init__.py": "", "vaekit_negative/command.py": "import nothing\n"})

@@ -15,6 +15,7 @@ import pytest
 from vaekit import apps, images
 from vaekit.apps.inpaint.editor import Editor
 from vaekit.bundle import CARD, GRAPHS, ONNX, WEIGHTS, BundleError, digest, find
+from vaekit.errors import UserError
 from vaekit.runtime import open_network
 from vaekit.saved_model import check_ops
 
@@ -24,7 +25,8 @@ if keras.backend.backend() != "tensorflow":
 import onnx
 import tensorflow as tf
 
-from vaekit.export import any_size, facts
+from vaekit import presets
+from vaekit.export import any_size, export_anew, facts
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +311,18 @@ def test_a_bundle_is_exported_anew_from_its_own_weights(tmp_path, vaekit_here):
             open_network(bundle)(image=pixels[None, :64, :80] / np.float32(255)), wanted, atol=1e-5
         )
     done = vaekit_here("export", "nothing", "mine")
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_bundle_whose_network_is_another_today_is_not_written(tmp_path):
+    bundle = find("damage")
+    model = presets.load("damage")
+    kernel = model.segmenter.weights[0]
+    kernel.assign(kernel + 0.1)  # stands for a layer that does something else
+    made = apps.exportable("damage")(model, facts(bundle.card))
+    with pytest.raises(UserError, match=r"its network is another one today: tensor answers 0\.\d+ away; train it anew"):
+        export_anew(bundle, made, "mine", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_of_any_size_is_mirrored_at_the_rim():

@@ -134,7 +134,7 @@ def export(
     """Export a run's averaged weights as a bundle.
 
     A bundle is written anew from the weights that it holds: as its next version, with the files that this version of
-    vaekit writes.
+    vaekit writes; unless its network is another one in this version, and answers otherwise.
 
     Examples:
 
@@ -151,14 +151,17 @@ def export(
     folder = options.path(run)
     if not (folder / "recipe.json").exists():
         from vaekit import presets
-        from vaekit.bundle import find
-        from vaekit.export import facts
+        from vaekit.bundle import BundleError, find
+        from vaekit.export import export_anew, facts
 
         if blend:
             raise UserError(f"--blend is for runs, and {run} is none")
-        bundle = find(run)
+        try:
+            bundle = find(run)
+        except BundleError:
+            raise UserError(f"{run}: neither a run, which has a recipe.json, nor a bundle") from None
         made = exportable(bundle.card["app"])(presets.load(run), facts(bundle.card))
-        console.say(str(write(made, name, out)))
+        console.say(str(export_anew(bundle, made, name, out)))
         return
     model, _, card = restore(folder, task)
     with model.averages():
@@ -208,7 +211,7 @@ for each in apps.names("command"):
     try:
         app.add_typer(apps.found()[each].load("command").verbs)
     except Exception as error:  # of somebody else's code, whatever it is
-        console.warn(f"the verbs of {each} are left out: {error}")
+        apps.left_out(f"the verbs of {each} are left out: {error}")
 app.command()(serve)
 
 

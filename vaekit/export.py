@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from vaekit import onnx_files
-from vaekit.bundle import CARD, EXTRA, GRAPHS, digest
+from vaekit.bundle import CARD, EXTRA, GRAPHS, Bundle, digest
+from vaekit.errors import UserError
+from vaekit.runtime import open_network
 from vaekit.weights import HalfWeights
 
 CONFIG = "models.config"
@@ -23,6 +26,10 @@ EMPTY_CONFIG = """\
 model_config_list {
 }
 """
+SIDE = 64
+"""Of the pictures on which networks are compared."""
+ALIKE = 0.5 / 255
+"""What their answers, in 0..1, may differ."""
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
 
@@ -108,6 +115,24 @@ def write_version(name: str, folder: Path, facts: dict, write: Callable[[Path], 
 def facts(card: dict) -> dict:
     """What a card says beside what `write_version` writes itself."""
     return {key: value for key, value in card.items() if key not in ("name", "version", "exported", "sha256")}
+
+
+def export_anew(bundle: Bundle, model: Exportable, name: str, folder: Path) -> Path:
+    """As `export`, of a bundle's own weights.
+
+    Raises:
+        UserError: the network, as the code has it today, answers otherwise with them than the bundle does.
+    """
+    network, rng = open_network(bundle), np.random.default_rng(0)
+    for signature, specs in model.inputs.items():
+        sides = {key: [2, *(SIDE if side is None else side for side in spec.shape[1:])] for key, spec in specs.items()}
+        given = {key: rng.uniform(size=shape).astype(np.float32) for key, shape in sides.items()}
+        far = np.abs(network(signature, **given) - model.tensors[signature](**given)).max()
+        if far > ALIKE:
+            raise UserError(
+                f"{bundle.path}: its network is another one today: {signature} answers {far:.3f} away; train it anew"
+            )
+    return export(model, name, folder)
 
 
 def _list(name: str, folder: Path) -> None:
