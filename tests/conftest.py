@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from vaekit import apps
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tests run side by side, and their pictures are tiny: more threads than one wait for each other.
 for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
@@ -17,49 +19,17 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
 )
 
-MAKE_BUNDLE = """
+MAKE_BUNDLES = """
 import sys
 from pathlib import Path
-import keras, numpy as np
-from vaekit.apps import exportable
-from vaekit.apps.inpaint.training import Inpainter
-from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
-from vaekit.models.face_ipgan import FaceIPGAN
-from vaekit.models.segmenter import Segmenter
-from vaekit.apps.superres.training import SuperResolver
+import keras
+from vaekit import apps
 from vaekit.export import export
-keras.utils.set_random_seed(3)
-models = {
-    "inpaint": Inpainter(latent_dim=4, widths=(8, 8, 8, 8)),
-    "superres": SuperResolver(latent_dim=4, widths=(8, 8), width=8, depth=2),
-    "edit": AttributeCVAEGAN(
-        ["smiling", "dark", "fair"], exclusive=[["dark", "fair"]], latent_channels=4, widths=(8, 8, 8, 8)
-    ),
-    "frontalize": FaceIPGAN(
-        (32, 32, 3), attribute_dim=4, identity_dim=6, side=16, embedder_widths=(4, 6, 8), encoder_widths=(4, 8),
-        decoder_widths=(8, 8),
-    ),
-    "damage": Segmenter(widths=(8, 8)),
-}
-networks = {
-    "inpaint": lambda model: [model.generator],
-    "superres": lambda model: [model.generator, model.upscaler, model.restorer],
-    "edit": lambda model: [model.encoder, model.generator],
-    "frontalize": lambda model: [model.encoder, model.generator, model.straightener, model.turner],
-    "damage": lambda model: [model.segmenter],
-}
-# Untrained they would answer with the classical method, whatever z is.
-rng = np.random.default_rng(0)
-sizes = {"superres": 0.05, "frontalize": 0.12}
 for name in sys.argv[2:]:
-    model = models[name]
-    for variable in (v for network in networks[name](model) for v in network.variables):
-        if variable.ndim > 1:
-            variable.assign(rng.normal(0, sizes.get(name, 0.2), variable.shape))
-    if name == "superres":  # untrained it would find every picture clean
-        model.estimator.weights[-1].assign([2.0])
+    keras.utils.set_random_seed(3)
+    model = apps.found()[name].load("testing").small()
     card = {"app": name, "title": "for tests", "recipe": {"train": {"image_size": [64, 64]}}}
-    export(exportable(name)(model, card), name, Path(sys.argv[1]))
+    export(apps.exportable(name)(model, card), name, Path(sys.argv[1]))
 """
 
 
@@ -76,10 +46,10 @@ def bundles(tmp_path_factory, worker_id) -> Path:
             with (partial.parent / "make.log").open("w") as log:
                 makes = [
                     subprocess.Popen(
-                        [sys.executable, "-c", MAKE_BUNDLE, str(partial), *names],
+                        [sys.executable, "-c", MAKE_BUNDLES, str(partial), *names],
                         env=environment, stdout=log, stderr=log,
                     )
-                    for names in (("inpaint", "frontalize"), ("superres", "edit", "damage"))
+                    for names in (apps.names("testing")[::2], apps.names("testing")[1::2])
                 ]  # fmt: skip
                 assert [make.wait() for make in makes] == [0, 0], log.name
             partial.rename(folder)

@@ -9,18 +9,24 @@ import sys
 import cv2
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
-from vaekit import images
+from vaekit import apps, images
 from vaekit.apps.inpaint.editor import Editor
-from vaekit.bundle import CARD, ONNX, BundleError, digest, find
+from vaekit.bundle import CARD, GRAPHS, ONNX, WEIGHTS, BundleError, digest, find
+from vaekit.errors import UserError
 from vaekit.runtime import open_network
 from vaekit.saved_model import check_ops
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("reads SavedModels", allow_module_level=True)
 
+import onnx
 import tensorflow as tf
+
+from vaekit import presets
+from vaekit.export import any_size, export_anew, facts
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +223,6 @@ def test_a_foreign_saved_model_that_writes_files_is_not_run(tmp_path):
 
 
 def test_weights_in_other_files_are_refused(tmp_path):
-    onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
     weight = numpy_helper.from_array(np.ones((2000,), np.float32), "w")
@@ -235,6 +240,104 @@ def test_weights_in_other_files_are_refused(tmp_path):
             assert open_network(find(str(tmp_path / "mine"))).inputs == {"tensor": {"image": (2000,)}}
     with pytest.raises(BundleError, match=r"model\.onnx: keeps weights in other files"):
         open_network(find(str(tmp_path / "mine")))
+
+
+def test_graphs_read_no_file_but_the_weights_beside_them(bundles, tmp_path):
+    shutil.copytree(bundles / "damage", tmp_path / "damage")
+    found = find(str(tmp_path / "damage"))
+    path = found.path / GRAPHS / "tensor.onnx"
+    model = onnx.load(path, load_external_data=False)
+    (tmp_path / "elsewhere.bin").write_bytes((found.path / WEIGHTS).read_bytes())
+    for location in (str(tmp_path / "elsewhere.bin"), "../../../../elsewhere.bin"):
+        for weight in model.graph.initializer:
+            for entry in weight.external_data:
+                if entry.key == "location":
+                    entry.value = location
+        path.write_bytes(model.SerializeToString())
+        card = found.card | {"sha256": found.card["sha256"] | {f"{GRAPHS}/tensor.onnx": digest(path)}}
+        (found.path / CARD).write_text(json.dumps(card))
+        with pytest.raises(BundleError, match=r"tensor\.onnx: .*elsewhere\.bin"):
+            open_network(find(str(tmp_path / "damage")))
+
+
+FIXED = ("edit", "frontalize")
+"""What these take are faces of one size; the others take pictures of any."""
+
+
+@pytest.mark.parametrize("app", apps.names("testing"))
+def test_onnx_runtime_alone_runs_a_graph_of_each_signature(bundles, app):
+    found = find(str(bundles / app))
+    there = tf.saved_model.load(str(found.path)).signatures
+    graphs = {path.stem: path for path in (found.path / GRAPHS).glob("*.onnx")}
+    assert graphs.keys() == there.keys() - {"serving_default"} == found.graphs.keys()
+    rng = np.random.default_rng(0)
+    for name, path in graphs.items():
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        shapes = {value.name: value.shape for value in session.get_inputs()}
+        assert shapes.keys() == there[name].structured_input_signature[1].keys()
+        assert {shape[0] for shape in shapes.values()} == {"batch"}
+        if app not in FIXED:
+            assert {tuple(shape[1:3]) for shape in shapes.values() if len(shape) == 4} == {("height", "width")}
+        (output,) = session.get_outputs()
+        assert (output.name, output.shape[0]) == (name, "batch")
+        sides = {"batch": 2, "height": 23, "width": 37}
+        given = {key: rng.uniform(size=[sides.get(s, s) for s in shape]).astype("f4") for key, shape in shapes.items()}
+        (here,) = session.run(None, given)
+        answer = there[name](**{key: tf.constant(value) for key, value in given.items()})["image"].numpy()
+        assert here.shape == answer.shape
+        np.testing.assert_allclose(here, answer, atol=2e-3)
+
+
+def test_graphs_share_their_weights(bundles):
+    folder = find(str(bundles / "superres")).path / GRAPHS
+    whole = [len(onnx.load(path).SerializeToString()) for path in folder.glob("tensor*.onnx")]
+    assert len(whole) == 4
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 0.75 * sum(whole)
+
+
+def test_a_bundle_is_exported_anew_from_its_own_weights(tmp_path, vaekit_here):
+    pixels = (255 * np.random.default_rng(0).uniform(size=(70, 90, 3))).astype(np.uint8)
+    for number in (1, 2):  # of a bundle as it ships, and of one that this version has written
+        source = "damage" if number == 1 else tmp_path / "out/mine"
+        done = vaekit_here("export", source, "mine", "--out", "out")
+        assert (done.returncode, done.stdout) == (0, f"out/mine/{number}\n"), done.stderr
+    shipped, *written = (find(name) for name in ("damage", *(str(tmp_path / f"out/mine/{n}") for n in (1, 2))))
+    wanted = open_network(shipped)(image=pixels[None, :64, :80] / np.float32(255))
+    for version, bundle in enumerate(written, 1):
+        bundle.check()
+        assert (bundle.name, bundle.version) == ("mine", version)
+        assert facts(bundle.card) == facts(shipped.card)
+        np.testing.assert_allclose(
+            open_network(bundle)(image=pixels[None, :64, :80] / np.float32(255)), wanted, atol=1e-5
+        )
+    done = vaekit_here("export", "nothing", "mine")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_bundle_whose_network_is_another_today_is_not_written(tmp_path):
+    bundle = find("damage")
+    model = presets.load("damage")
+    kernel = model.segmenter.weights[0]
+    kernel.assign(kernel + 0.1)  # stands for a layer that does something else
+    made = apps.exportable("damage")(model, facts(bundle.card))
+    with pytest.raises(UserError, match=r"its network is another one today: tensor answers 0\.\d+ away; train it anew"):
+        export_anew(bundle, made, "mine", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_any_size_is_mirrored_at_the_rim():
+    seen = []
+
+    def network(picture):
+        seen.append(picture.numpy())
+        return tf.repeat(tf.repeat(picture, 2, axis=1), 2, axis=2)
+
+    picture = np.random.default_rng(0).uniform(size=(2, 5, 11, 3)).astype("f4")
+    for rows, below in ((5, 3), (2, 6)):
+        part = picture[:, :rows]
+        answer = any_size(network, [tf.constant(part)], 8, 2)
+        assert answer.shape == (2, 2 * rows, 22, 3)
+        np.testing.assert_array_equal(seen.pop(), np.pad(part, ((0, 0), (0, below), (0, 5), (0, 0)), mode="symmetric"))
 
 
 def test_the_card_is_json_without_a_path_of_the_machine_that_made_it(bundle):

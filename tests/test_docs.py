@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
+import yaml
 
 from vaekit import cli, images
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "apps").glob("*/README.md")]
+)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -67,6 +70,31 @@ def test_extras_that_are_named_exist(page):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     named = re.findall(r"(?:vaekit|\.)\[([a-z,]+)\]", page.read_text("utf-8"))
     assert {extra for names in named for extra in names.split(",")} <= set(extras)
+
+
+def test_compose_and_kubernetes_fit_the_repository_and_the_command_line():
+    compose, cluster = blocks(ROOT / "docs" / "deploying.md", "yaml")
+    services = yaml.safe_load(compose)["services"]
+    found = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in yaml.safe_load_all(cluster)}
+    pods = {name: spec["template"]["spec"] for (kind, name), spec in found.items() if kind == "Deployment"}
+    containers = {name: pod["containers"][0] for name, pod in pods.items()}
+    for arguments in (services["networks"]["command"], containers["networks"]["args"]):
+        files = [value for option in arguments for _, _, value in [option.partition("=")] if value]
+        assert files and all((ROOT / "saved_models" / Path(file).relative_to("/models")).is_file() for file in files)
+    for command in (shlex.split(services["gateway"]["command"]), containers["gateway"]["command"]):
+        parse(command[1:])
+        assert command[command.index("--runtime") + 1] == "grpc://networks:8500"
+    extras = re.findall(r"'/vaekit\[(.*)\]'", services["gateway"]["build"]["dockerfile_inline"])
+    assert extras == ["serve,remote"]
+    for (kind, name), spec in found.items():
+        if kind == "Service":
+            assert spec["selector"] == found["Deployment", name]["template"]["metadata"]["labels"]
+            opened = {port["containerPort"] for port in containers[name]["ports"]}
+            assert {port.get("targetPort", port["port"]) for port in spec["ports"]} <= opened
+        else:
+            assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+            volumes = {volume["name"] for volume in pods[name].get("volumes", [])}
+            assert {mount["name"] for mount in containers[name].get("volumeMounts", [])} == volumes
 
 
 def test_python_of_the_readme_runs(bundles, tmp_path, monkeypatch):

@@ -305,17 +305,17 @@ def test_a_missing_or_damaged_bundle_ends_with_3_and_is_named(here, vaekit, bund
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "nobody" in done.stderr
     shutil.copytree(bundles, here / "mine")
-    network = here / "mine" / "inpaint" / "1" / "assets.extra" / "model.onnx"
+    network = here / "mine" / "inpaint" / "1" / "assets.extra" / "onnx" / "tensor.onnx"
     damaged = bytearray(network.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     network.write_bytes(damaged)
     done = vaekit("inpaint", "photo.png", "-m", "mask.png", models=here / "mine")
     assert done.returncode == 3
-    assert "model.onnx: damaged" in done.stderr
+    assert "tensor.onnx: damaged" in done.stderr
     network.unlink()
     done = vaekit("inpaint", "photo.png", "-m", "mask.png", models=here / "mine")
     assert done.returncode == 3
-    assert "model.onnx: No such file" in done.stderr
+    assert "tensor.onnx: No such file" in done.stderr
     assert not (here / "photo_inpaint.png").exists()
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from PIL import Image
 
 import vaekit as library
-from vaekit import images, remote, workers
+from vaekit import apps, images, remote, workers
 from vaekit.errors import UserError
 from vaekit.remote import RemoteError
 
@@ -27,7 +28,7 @@ if keras.backend.backend() != "tensorflow":
 
 from serving_stub import Stub
 
-APPS = ("inpaint", "superres", "edit", "frontalize", "damage")
+APPS = apps.names("testing")
 KINDS = ("rest", "grpc")
 
 
@@ -231,6 +232,36 @@ def test_a_server_that_goes_away_in_the_middle_of_a_folder(bundles, breaking, tm
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png"]
     for number in range(2):
         assert images.read(tmp_path / "out" / f"{number}.png").pixels.shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("verb", ["inpaint", "superres", "transfer"])
+def test_a_server_that_is_not_there_is_told_before_anything_is_done(bundles, breaking, vaekit, tmp_path, kind, verb):
+    breaking.close()
+    address = getattr(breaking, kind)
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        images.write(tmp_path / "photos" / f"{number}.png", photo(40, 56, seed=number))
+    more = {
+        "inpaint": ("photos", "--mask", "auto", "--save-mask", "masks", "-o", "out/"),
+        "superres": ("photos", "-o", "out/"),
+        "transfer": ("photos/0.png", "photos/1.png", "--aligned", "-o", "out.png"),
+    }
+    done = vaekit(verb, *more[verb], "--runtime", address)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(rf"vaekit: {address}: no answer in 1 attempt: .*refused\n", done.stderr), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_without_the_bundle_is_told_before_anything_is_done(bundles, breaking, vaekit, tmp_path, kind):
+    breaking.models.found.clear()
+    for name in ("0.png", "1.png"):
+        images.write(tmp_path / name, photo(40, 56))
+    done = vaekit("superres", "0.png", "1.png", "-o", "out/", "--json", "--runtime", getattr(breaking, kind))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "Servable not found" in json.loads(done.stdout)["error"]
+    assert not (tmp_path / "out").exists()
 
 
 # === A gateway ===

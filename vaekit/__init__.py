@@ -60,7 +60,7 @@ def load(bundle: str, runtime: str = "onnx", threads: int = 0):
     from vaekit.apps import editor
     from vaekit.bundle import find
 
-    return editor(find(bundle).card.get("app"))(bundle, runtime=runtime, threads=threads)
+    return editor(find(bundle).card.get("app", "?"))(bundle, runtime=runtime, threads=threads)
 
 
 def _register() -> None:

@@ -1,7 +1,7 @@
 """Bundles: what an exported model is, where it is found, and whether it is whole.
 
-saved_models/NAME/VERSION/ is what TensorFlow Serving loads; its `assets.extra/` holds the same network as
-model.onnx, card.json and the warm-up requests. The card lists a SHA-256 of every file. The checksums find damage; they
+saved_models/NAME/VERSION/ is what TensorFlow Serving loads; its `assets.extra/` holds the same network as onnx/,
+card.json and the warm-up requests. The card lists a SHA-256 of every file. The checksums find damage; they
 do not say who made a bundle, as whoever makes one writes its card too.
 """
 
@@ -17,7 +17,12 @@ from typing import Any
 from vaekit.errors import UserError
 
 EXTRA = "assets.extra"
+GRAPHS = f"{EXTRA}/onnx"
+"""A graph a signature, SIGNATURE.onnx, by which others than vaekit run the network too."""
+WEIGHTS = f"{GRAPHS}/weights.bin"
+"""What the graphs share."""
 ONNX = f"{EXTRA}/model.onnx"
+"""All signatures in one graph: what bundles had before."""
 CARD = f"{EXTRA}/card.json"
 MODELS_VARIABLE = "VAEKIT_MODELS"
 
@@ -53,7 +58,7 @@ class Bundle:
             if digest(self.path / name) != sums[name]:
                 raise BundleError(f"{self.path / name}: damaged (checksum differs from the card's)")
         if not names:
-            for name in (ONNX, *_files(self.path)):
+            for name in (*([] if self.graphs else [ONNX]), *_files(self.path)):
                 if name not in sums and name != CARD:
                     raise BundleError(f"{self.path / name}: not listed in the bundle's card")
 
@@ -64,8 +69,15 @@ class Bundle:
 
     @property
     def onnx(self) -> Path:
-        """The network for ONNX Runtime."""
+        """The one graph of a bundle that was exported before."""
         return self.path / ONNX
+
+    @property
+    def graphs(self) -> dict[str, str]:
+        """Signature -> the file of its graph, `tensor` first; none in a bundle that was exported before."""
+        files = [PurePosixPath(name) for name in self.card["sha256"] if name.endswith(".onnx")]
+        found = {file.stem: str(file) for file in files if str(file.parent) == GRAPHS}
+        return dict(sorted(found.items(), key=lambda item: (item[0] != "tensor", item[0])))
 
 
 def onnx_input(name: str, signature: str) -> str:

@@ -9,11 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vaekit import console, options
-from vaekit.apps import NAMES, command, exportable, implied, recipe_path, task
-from vaekit.apps.edit.fitting import fit
-from vaekit.apps.family.command import morph, reconstruct, sample
-from vaekit.apps.frontalize.command import transfer
+from vaekit import apps, console, options
+from vaekit.apps import exportable, implied, recipe_path, task
 from vaekit.errors import UserError, missing_package
 from vaekit.family import FAMILY
 from vaekit.serving.command import serve
@@ -123,7 +120,10 @@ def evaluate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(parser=options.path, help="A run's folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="A run's folder; or a bundle, by name or folder, to write its files anew."),
+    ],
     name: Annotated[str, typer.Argument(help="The bundle's name.")],
     out: Annotated[Path, typer.Option("--out", parser=options.path, help="Folder of bundles.")] = Path("saved_models"),
     blend: Annotated[
@@ -133,19 +133,43 @@ def export(
 ) -> None:
     """Export a run's averaged weights as a bundle.
 
-    Examples: vaekit export runs/inpaint inpaint --out saved_models; vaekit export runs/sharp mine --blend runs/faithful
+    A bundle is written anew from the weights that it holds: as its next version, with the files that this version of
+    vaekit writes; unless its network is another one in this version, and answers otherwise.
+
+    Examples:
+
+      vaekit export runs/inpaint inpaint --out saved_models
+
+      vaekit export runs/sharp mine --blend runs/faithful
+
+      vaekit export inpaint inpaint --out saved_models
     """
     from vaekit.export import export as write
     from vaekit.training import blend as mix
     from vaekit.training import restore
 
-    model, _, card = restore(run, task)
+    folder = options.path(run)
+    if not (folder / "recipe.json").exists():
+        from vaekit import presets
+        from vaekit.bundle import BundleError, find
+        from vaekit.export import export_anew, facts
+
+        if blend:
+            raise UserError(f"--blend is for runs, and {run} is none")
+        try:
+            bundle = find(run)
+        except BundleError:
+            raise UserError(f"{run}: neither a run, which has a recipe.json, nor a bundle") from None
+        made = exportable(bundle.card["app"])(presets.load(run), facts(bundle.card))
+        console.say(str(export_anew(bundle, made, name, out)))
+        return
+    model, _, card = restore(folder, task)
     with model.averages():
         if blend:
             other, *_ = restore(blend, task)
             with other.averages():
                 mix(model, other, share)
-            card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {run.name}"
+            card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {folder.name}"
         if card["app"] in FAMILY:
             from vaekit.exported import export as write_signatures
 
@@ -183,15 +207,12 @@ def models(
             )
 
 
-for name in NAMES:
-    app.command(name)(command(name))
-
-for verb in (transfer, morph, sample, reconstruct, serve):
-    app.command()(verb)
-
-direction = typer.Typer(no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled.")
-direction.command("fit")(fit)
-app.add_typer(direction, name="direction")
+for each in apps.names("command"):
+    try:
+        app.add_typer(apps.found()[each].load("command").verbs)
+    except Exception as error:  # of somebody else's code, whatever it is
+        apps.left_out(f"the verbs of {each} are left out: {error}")
+app.command()(serve)
 
 
 def main() -> None:

@@ -3,17 +3,33 @@
 import datetime
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from vaekit.bundle import CARD, EXTRA, ONNX, digest, onnx_input
+from vaekit import onnx_files
+from vaekit.bundle import CARD, EXTRA, GRAPHS, Bundle, digest
+from vaekit.errors import UserError
+from vaekit.runtime import open_network
 from vaekit.weights import HalfWeights
 
+CONFIG = "models.config"
+EMPTY_CONFIG = """\
+# TensorFlow Serving, all bundles: tensorflow_model_server --model_config_file=/models/models.config
+# with this folder at /models, as its container image has it.
+model_config_list {
+}
+"""
+SIDE = 64
+"""Of the pictures on which networks are compared."""
+ALIKE = 0.5 / 255
+"""What their answers, in 0..1, may differ."""
 WARMUP = f"{EXTRA}/tf_serving_warmup_requests"
 Signature = dict[str, tf.TensorSpec]
 
@@ -23,21 +39,20 @@ class Exportable:
     """What an app says of its trained model.
 
     Attributes:
-        weights: what `tensors` and `serving` wear.
+        weights: what `tensors` and `one` wear.
         inputs: signature -> names and specs of what it takes.
         tensors: signature -> keyword tensors -> image [N, H, W, 3] float32 in 0..1, or what else it is named for;
             the one called "tensor" is the usual one.
-        serving_inputs: names and specs of `serving_default`.
-        serving: keyword tensors -> {"image_bytes": [N] PNG strings, ...}.
-        warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle.
+        one: the files and numbers of one item of `serving_default`, by name -> the answer's file, a string.
+        warmup: one small request to `serving_default`, which TensorFlow Serving plays when it loads the bundle; any
+            number of items of the same names and types makes another.
         card: facts for the card.
     """
 
     weights: HalfWeights
     inputs: dict[str, Signature]
     tensors: dict[str, Callable[..., tf.Tensor]]
-    serving_inputs: Signature
-    serving: Callable[..., dict[str, tf.Tensor]]
+    one: Callable[..., tf.Tensor]
     warmup: dict[str, tf.Tensor]
     card: dict
 
@@ -51,8 +66,12 @@ def export(model: Exportable, name: str, folder: Path) -> Path:
 
     def write(path: Path) -> None:
         _save_model(model, path)
-        (path / EXTRA).mkdir()
-        (path / ONNX).write_bytes(to_onnx(model))
+        (path / GRAPHS).mkdir(parents=True)
+        graphs = {
+            name: model.weights.pack(onnx_files.convert(tensor, model.inputs[name], name))
+            for name, tensor in model.tensors.items()
+        }
+        onnx_files.write(graphs, path / GRAPHS)
         write_warmup(path / WARMUP, name, model.warmup)
 
     return write_version(name, folder, model.card, write)
@@ -89,7 +108,45 @@ def write_version(name: str, folder: Path, facts: dict, write: Callable[[Path], 
         (path / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
         final = target / str(version)
         os.replace(path, final)
+    _list(name, folder)
     return final
+
+
+def facts(card: dict) -> dict:
+    """What a card says beside what `write_version` writes itself."""
+    return {key: value for key, value in card.items() if key not in ("name", "version", "exported", "sha256")}
+
+
+def export_anew(bundle: Bundle, model: Exportable, name: str, folder: Path) -> Path:
+    """As `export`, of a bundle's own weights.
+
+    Raises:
+        UserError: the network, as the code has it today, answers otherwise with them than the bundle does.
+    """
+    network, rng = open_network(bundle), np.random.default_rng(0)
+    for signature, specs in model.inputs.items():
+        sides = {key: [2, *(SIDE if side is None else side for side in spec.shape[1:])] for key, spec in specs.items()}
+        given = {key: rng.uniform(size=shape).astype(np.float32) for key, shape in sides.items()}
+        far = np.abs(network(signature, **given) - model.tensors[signature](**given)).max()
+        if far > ALIKE:
+            raise UserError(
+                f"{bundle.path}: its network is another one today: {signature} answers {far:.3f} away; train it anew"
+            )
+    return export(model, name, folder)
+
+
+def _list(name: str, folder: Path) -> None:
+    """Name a bundle in the file by which TensorFlow Serving serves a folder of bundles; what is in it stays."""
+    path, partial = folder / CONFIG, folder / f".partial-{CONFIG}"
+    text = path.read_text("utf-8") if path.exists() else EMPTY_CONFIG
+    if re.search(rf'\bname:\s*"{re.escape(name)}"', text):
+        return
+    entry = (
+        f'  config {{\n    name: "{name}"\n    base_path: "/models/{name}"\n    model_platform: "tensorflow"\n  }}\n'
+    )
+    before, brace, after = text.rpartition("}")
+    partial.write_text(before + entry + brace + after, "utf-8")
+    os.replace(partial, path)
 
 
 def _save_model(model: Exportable, path: Path) -> None:
@@ -97,12 +154,16 @@ def _save_model(model: Exportable, path: Path) -> None:
         function = tf.function(lambda **inputs: {"image": even_of_nothing(tensor, inputs)}, autograph=False)
         return function.get_concrete_function(**_named(model.inputs[name]))
 
-    serving = tf.function(model.serving, autograph=False)
+    def serving(**columns):
+        file = tf.TensorSpec((), tf.string)
+        return {"image_bytes": tf.map_fn(lambda item: model.one(**item), columns, fn_output_signature=file)}
+
+    files = {name: tf.TensorSpec((None, *value.shape[1:]), value.dtype) for name, value in model.warmup.items()}
     tf.saved_model.save(
         model.weights.module,
         str(path),
         signatures={
-            "serving_default": serving.get_concrete_function(**_named(model.serving_inputs)),
+            "serving_default": tf.function(serving, autograph=False).get_concrete_function(**_named(files)),
             **{name: signature(name, tensor) for name, tensor in model.tensors.items()},
         },
     )
@@ -135,66 +196,100 @@ def _named(signature: Signature) -> Signature:
     return {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.items()}
 
 
-def to_onnx(model: Exportable) -> bytes:
-    """All of `tensors` as one ONNX graph that shares the weights; stored small, computed in float32.
+_ENTRY = r"\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00", r"\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]"
+"""EXIF's tag 0x0112, one SHORT of 2 to 8; the lower byte first, and last."""
+REFUSED = {
+    "16 bits a channel": r"\CPNG\C{20}\x10\C*",
+    "transparency": r"\CPNG\C{21}[\x04\x06]\C*|\CPNG\C*tRNS\C*",
+    "an EXIF orientation": rf"\C*(?:Exif\x00\x00|eXIf)(?:II\x2a\x00\C*{_ENTRY[0]}|MM\x00\x2a\C*{_ENTRY[1]})\C*",
+}
+"""Of which files TensorFlow would decode another picture than vaekit: what they have, and RE2 of their first bytes.
 
-    ONNX Runtime computes the whole graph whichever output is asked for. So every signature but "tensor" has inputs
-    of its own, called NAME_SIGNATURE, and what is not asked for is given the least there is to do.
-    """
-    import tf2onnx
-
-    places = [(name, signature) for signature in model.tensors for name in model.inputs[signature]]
-    taken = [model.inputs[signature][name] for name, signature in places]
-    specs = [
-        tf.TensorSpec(spec.shape, spec.dtype, onnx_input(*place)) for spec, place in zip(taken, places, strict=True)
-    ]
-
-    def call(*tensors):
-        # An ONNX value has one name in the whole graph: an answer cannot be called "image" as an input is.
-        given = dict(zip(places, tensors, strict=True))
-        return {
-            signature: tensor(**{name: given[name, signature] for name in model.inputs[signature]})
-            for signature, tensor in model.tensors.items()
-        }
-
-    function = tf.function(call, input_signature=specs, autograph=False)
-    proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=18)
-    return _short_names(model.weights.pack(proto)).SerializeToString()
-
-
-def _short_names(proto):
-    """Number the values within a graph: TensorFlow's names are an eighth of the file. Inputs and outputs keep them."""
-    kept = {value.name for value in (*proto.graph.input, *proto.graph.output)}
-    if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
-        return proto  # a branch or a loop refers to values by name
-    numbers: dict[str, str] = {}
-
-    def short(name):
-        return name if not name or name in kept else numbers.setdefault(name, f"v{len(numbers)}")
-
-    for node in proto.graph.node:
-        node.name = ""
-        node.input[:] = [short(name) for name in node.input]
-        node.output[:] = [short(name) for name in node.output]
-    for weight in proto.graph.initializer:
-        weight.name = short(weight.name)
-    del proto.graph.value_info[:]
-    return proto
+Sources: PNG's IHDR and tRNS, https://www.w3.org/TR/png-3; EXIF's orientation, CIPA DC-008.
+"""
+HEAD = 1 << 17
+"""Bytes that are looked at: a JPEG's EXIF takes up to 64 kB, from about its beginning."""
 
 
 def decode_image(data, channels: int, largest: int):
-    """Decode one PNG, JPEG, BMP or GIF string in the graph; anything else raises there, and sides above `largest`.
+    """Decode one PNG, JPEG, BMP or GIF string in the graph.
+
+    Anything else raises there, as do sides above `largest`, and files that vaekit reads as another picture: REFUSED.
 
     Returns:
         [H, W, channels] float32 in 0..1, with 1 or 3 channels.
     """
-    image = tf.io.decode_image(data, channels=channels, dtype=tf.uint8, expand_animations=False)
+    head = tf.strings.substr(data, 0, HEAD)
+    known = [
+        tf.debugging.Assert(~tf.strings.regex_full_match(head, pattern), [f"a file with {what} is for `vaekit serve`"])
+        for what, pattern in REFUSED.items()
+    ]
+    with tf.control_dependencies(known):
+        image = tf.cond(
+            tf.io.is_jpeg(data),
+            # As libjpeg decodes for everybody else: what decode_image takes is the faster transform.
+            lambda: tf.io.decode_jpeg(data, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(data, channels, expand_animations=False),
+        )
     image.set_shape((None, None, channels))
     side = tf.reduce_max(tf.shape(image)[:2])
     with tf.control_dependencies(
         [tf.debugging.assert_less_equal(side, largest, f"image larger than {largest} pixels")]
     ):
         return tf.cast(image, tf.float32) / 255.0
+
+
+def any_size(network: Callable, pictures: Sequence, stride: int, factor: int = 1):
+    """What a network answers to pictures whose sides its stride need not divide.
+
+    They are mirrored at the rim, as the editors do it and NumPy's symmetric padding.
+
+    Args:
+        network: from pictures to [N, factor * H, factor * W, C].
+        pictures: [N, H, W, C] each.
+        stride: what divides the sides that the network takes.
+        factor: how many times larger the answer is.
+    """
+    height, width = tf.unstack(tf.shape(pictures[0])[1:3])
+    return network(*(_mirrored(picture, stride) for picture in pictures))[:, : factor * height, : factor * width]
+
+
+def _mirrored(picture, stride: int):
+    for axis in (1, 2):
+        side = tf.shape(picture)[axis]
+        places = tf.range((side + stride - 1) // stride * stride) % (2 * side)  # ONNX divides towards zero
+        picture = tf.gather(picture, tf.minimum(places, 2 * side - 1 - places), axis=axis)
+    return picture
+
+
+def enlarge_cubic(image, size):
+    """[N, H, W, C] at another size, as the editors' cv2.INTER_CUBIC has it; TensorFlow's bicubic has other weights.
+
+    Source: Keys 1981, with a = -0.75 and the rim repeated.
+    """
+    for axis in (1, 2):
+        before, after = tf.shape(image)[axis], size[axis - 1]
+        at = (tf.cast(tf.range(after), tf.float32) + 0.5) * tf.cast(before / after, tf.float32) - 0.5
+        first = tf.floor(at)
+        far = at - first
+        taps = [_far_tap(far + 1.0), _near_tap(far), _near_tap(1.0 - far), _far_tap(2.0 - far)]
+        shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]
+        image = tf.add_n(
+            [
+                tf.reshape(tap, shape)
+                * tf.gather(image, tf.clip_by_value(tf.cast(first, tf.int32) + step, 0, before - 1), axis=axis)
+                for step, tap in zip((-1, 0, 1, 2), taps, strict=True)
+            ]
+        )
+    return image
+
+
+def _near_tap(x):
+    return (1.25 * x - 2.25) * x * x + 1.0
+
+
+def _far_tap(x):
+    return ((-0.75 * x + 3.75) * x - 6.0) * x + 3.0
 
 
 def central_square(image):

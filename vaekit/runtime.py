@@ -6,14 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from vaekit.bundle import ONNX, Bundle, BundleError, onnx_input
+from vaekit.bundle import Bundle, BundleError
 from vaekit.errors import MissingPackageError, UserError
-from vaekit.workers import cores
 
 RuntimeName = str
 """Of what runs a network: "onnx", "tensorflow", or the address of a server (vaekit.remote.Remote)."""
-EXTERNAL = b"location"
-"""The key that every tensor of an ONNX file has that is kept in another file."""
 LEAST = 16
 """A side of a picture, in pixels, that every network takes."""
 
@@ -75,58 +72,9 @@ def open_network(bundle: Bundle, runtime: RuntimeName = "onnx", threads: int = 0
 
             check_ops(bundle.path)
         return _TensorFlow(bundle)
-    bundle.check(ONNX)
-    return _Onnx(bundle, threads)
+    from vaekit import onnx_runtime
 
-
-class _Onnx:
-    def __init__(self, bundle: Bundle, threads: int):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # Counted here: left to itself ONNX Runtime takes cores that this process may not use.
-        options.intra_op_num_threads = threads or cores()
-        options.log_severity_level = 3
-        options.enable_mem_pattern = False  # planning for one size takes half as much memory again, and no less time
-        data = bundle.onnx.read_bytes()
-        if EXTERNAL in data:
-            raise BundleError(f"{bundle.onnx}: keeps weights in other files, which no checksum covers")
-        try:
-            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions share no base class
-            raise BundleError(f"{bundle.onnx}: {str(error).splitlines()[0]}") from None
-        self.file = bundle.onnx
-        shapes = {
-            value.name: tuple(None if isinstance(side, str) else side for side in value.shape)
-            for value in self.session.get_inputs()
-        }
-        # The whole graph is computed, whichever answer is asked for: the others are given little to do.
-        self.idle = {
-            name: np.zeros([1, *(LEAST if side is None else side for side in shape[1:])], "f4")
-            for name, shape in shapes.items()
-        }
-        signatures = [output.name for output in self.session.get_outputs()]
-        self.inputs = {
-            signature: {
-                name.removesuffix(f"_{signature}"): shape
-                for name, shape in shapes.items()
-                if _belongs(name, signature, signatures)
-            }
-            for signature in signatures
-        }
-
-    def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
-        check_cancelled()
-        if signature not in self.inputs:
-            raise BundleError(f"{self.file}: no signature {signature}")
-        asked = {onnx_input(name, signature): value for name, value in inputs.items()}
-        return self.session.run([signature], {**self.idle, **asked})[0]
-
-
-def _belongs(name: str, signature: str, signatures: list[str]) -> bool:
-    """Whether an input of the graph is the signature's; those of "tensor" have plain names (`onnx_input`)."""
-    others = [s for s in signatures if s != "tensor" and name.endswith(f"_{s}")]
-    return signature in others if others else signature == "tensor"
+    return onnx_runtime.open_network(bundle, threads)
 
 
 class _TensorFlow:

@@ -42,8 +42,9 @@ _FLOW = """
     StatelessWhile TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
     TensorListStack While
 """
+_STRINGS = "StaticRegexFullMatch Substr"
 ALLOWED = frozenset(
-    " ".join([_ARITHMETIC, _COMPARISONS, _REDUCTIONS, _SHAPES, _NETWORKS, _PICTURES, _NOISE, _FLOW]).split()
+    " ".join([_ARITHMETIC, _COMPARISONS, _REDUCTIONS, _SHAPES, _NETWORKS, _PICTURES, _STRINGS, _NOISE, _FLOW]).split()
 )
 """Ops that compute with what they are given, and touch nothing else."""
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from vaekit.apps.damage.editor import SMALL, STRIDE, THRESHOLD
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, any_size, decode_image, encode_image
 from vaekit.models.segmenter import Segmenter
 from vaekit.weights import HalfWeights
 
@@ -19,39 +19,25 @@ def exportable(model: Segmenter, card: dict) -> Exportable:
     @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
     def tensor(image):
         with weights.worn():
-            return model.probability(image)
+            return any_size(model.probability, [image], STRIDE)
 
-    def search(image):
-        size = tf.shape(image)[1:3]
-        extra = (-size) % STRIDE
-        padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
-        return tensor(padded)[:, : size[0], : size[1]]
-
-    def one(arguments):
-        image = decode_image(arguments[0], model.channels, LARGEST)[None]
+    def one(image_bytes, threshold):
+        image = decode_image(image_bytes, model.channels, LARGEST)[None]
         size = tf.shape(image)[1:3]
 
         def smaller():
             half = tf.image.resize(image, -(-size // 2), "area")
-            return tf.image.resize(search(half), size, "nearest")
+            return tf.image.resize(tensor(image=half), size, "nearest")
 
-        likely = search(image)
+        likely = tensor(image=image)
         likely = tf.cond(tf.reduce_max(size) > SMALL, lambda: tf.maximum(likely, smaller()), lambda: likely)
-        return encode_image(tf.cast(likely[0] >= arguments[1], tf.float32))
-
-    def serving(image_bytes, threshold):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, threshold), fn_output_signature=spec)}
+        return encode_image(tf.cast(likely[0] >= threshold, tf.float32))
 
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs},
         tensors={"tensor": tensor},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "threshold": tf.TensorSpec((None,), tf.float32),
-        },
-        serving=serving,
+        one=one,
         warmup={"image_bytes": encode_image(tf.fill((64, 64, 3), 0.5))[None], "threshold": tf.constant([THRESHOLD])},
         card=card,
     )

@@ -1,1 +1,3 @@
 """Face attribute editing."""
+
+PLACE = 3

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vaekit import options
+from vaekit.apps.edit import fitting
+from vaekit.verbs import Editing, Faces, Files, Work, grouped
 
 if TYPE_CHECKING:
     from vaekit import batch
     from vaekit.latent import Direction
-    from vaekit.runtime import RuntimeName
+
+verbs = typer.Typer()
+verbs.add_typer(fitting.direction)
+DEFAULTS = Editing(bundle="edit")
 
 STEPS = 5
 """Columns of a strip or a sheet."""
@@ -21,8 +25,11 @@ DRAWN = (1, 1, 3)
 """A strip or a sheet is RGB and small enough for every format."""
 
 
+@verbs.command()
+@grouped
 def edit(
     inputs: options.Inputs,
+    *,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="ATTRIBUTE=VALUE, from -2 to 2: smiling=1. `vaekit models edit` lists them."),
@@ -34,24 +41,15 @@ def edit(
     face: Annotated[
         str, typer.Option("--face", help="all, surest, largest, or a number from 1, the surest.")
     ] = "surest",
-    face_model: options.FaceModel = None,
-    min_score: options.MinScore = None,
-    aligned: options.Aligned = False,
+    faces: Faces,
     strip: Annotated[
         str | None,
         typer.Option("--strip", help="Write a row of strengths instead: LOW..HIGH, times the values.", metavar="RANGE"),
     ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Write all attributes at all strengths instead.")] = False,
-    output: options.Output = None,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    recursive: options.Recursive = False,
-    jobs: options.Jobs = None,
-    engine: options.EngineOption = options.Engine.PROCESSES,
-    json: options.Json = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "edit",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    files: Files,
+    work: Work,
+    editing: Editing = DEFAULTS,
 ) -> None:
     """Change attributes of the faces in photos.
 
@@ -70,7 +68,6 @@ def edit(
 
       vaekit edit portrait.jpg --sheet -o sheet.png
     """
-    from vaekit import batch
     from vaekit.errors import UserError
     from vaekit.latent import load_direction
 
@@ -83,63 +80,43 @@ def edit(
         raise UserError("--strip and --sheet show one face: --face surest, largest, or its number")
     if strip and sheet:
         raise UserError("--strip and --sheet are two pictures: ask for one of them")
-    reach = _range(strip or "-2..2")
-    todo, targets = batch.plan(
-        inputs,
-        "edit",
-        output,
-        recursive=recursive,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-    )
     opener = functools.partial(
         _open,
-        targets=targets,
-        bundle=bundle,
-        runtime=runtime,
+        finding=faces,
         values=values,
         directions=directions,
         drawing="sheet" if sheet else "strip" if strip else None,
-        reach=reach,
+        reach=_range(strip or "-2..2"),
         face=face,
-        face_model=face_model,
-        min_score=min_score,
-        aligned=aligned,
-        max_pixels=max_pixels,
     )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
-    raise typer.Exit(status)
+    work.run(files.plan(inputs, "edit"), editing, opener)
 
 
 def _open(
     threads: int,
     *,
     targets: batch.Outputs,
-    bundle: str,
-    runtime: RuntimeName,
+    editing: Editing,
+    finding: Faces,
     values: dict[str, float],
     directions: list[tuple[Direction, float]],
     drawing: Literal["sheet", "strip"] | None,
     reach: tuple[float, float],
     face: str,
-    face_model: Path | None,
-    min_score: float | None,
-    aligned: bool,
-    max_pixels: int,
 ) -> batch.Edit:
     import numpy as np
 
-    from vaekit import batch, faces, images
+    from vaekit import batch, faces
     from vaekit.apps.edit.editor import Editor
 
-    editor = Editor(bundle, runtime=runtime, threads=threads)
+    editor = editing.open(Editor, threads)
     editor.check(values, directions)
     strengths = np.linspace(*reach, STEPS).round(3).tolist()
     unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in directions)
-    finder = None if aligned or unchanged else faces.open_finder(face_model, min_score)
+    finder = None if unchanged else finding.finder()
 
     def edit(item: batch.Input) -> batch.Edited:
-        picture = images.read(item.path, max_pixels=max_pixels)
+        picture = editing.read(item.path)
         if drawing:
             paths = targets.paths(item, DRAWN, suffix=targets.suffix(item) if targets.file else ".png")
         else:

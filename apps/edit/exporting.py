@@ -27,8 +27,7 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
         "direction": tf.TensorSpec((None, *code), tf.float32),
     }
 
-    # Of any size, so that little of it is computed when something else is asked for.
-    face = tf.TensorSpec((None, None, None, 3), tf.float32)
+    face = inputs["image"]
 
     @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, change, direction):
@@ -47,9 +46,8 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
 
     weight = tf.constant(faces.oval(height))[..., None]
 
-    def one(arguments):
+    def one(image_bytes, change):
         """As the editor does with an aligned face."""
-        image_bytes, change = arguments
         image = decode_image(image_bytes, 3, LARGEST)
         crop, before = central_square(image)
         side = tf.shape(crop)[0]
@@ -59,19 +57,11 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
         after = tf.shape(image)[:2] - side - before
         return encode_image(image + tf.pad(large, [[before[0], after[0]], [before[1], after[1]], [0, 0]]))
 
-    def serving(image_bytes, change):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, change), fn_output_signature=spec)}
-
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs, "code": {"image": face}, "attributes": {"image": face}},
         tensors={"tensor": tensor, "code": encode, "attributes": recognise},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "change": tf.TensorSpec((None, count), tf.float32),
-        },
-        serving=serving,
+        one=one,
         warmup={
             "image_bytes": encode_image(tf.fill((height, width, 3), 0.5))[None],
             "change": tf.zeros((1, count)),

@@ -8,6 +8,10 @@ import typer
 
 from vaekit import options
 
+direction = typer.Typer(
+    name="direction", no_args_is_help=True, help="Directions for `vaekit edit` that nobody has labelled."
+)
+
 FEWEST = 2
 """Faces of a kind that a direction is fitted from."""
 
@@ -19,6 +23,7 @@ class Method(StrEnum):
     LEAST_SQUARES = "least-squares"
 
 
+@direction.command()
 def fit(
     positive: Annotated[list[str], typer.Option("--positive", help="Photos that have it: a folder, file or glob.")],
     negative: Annotated[list[str], typer.Option("--negative", help="Photos that have it not.")],

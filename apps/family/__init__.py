@@ -1,1 +1,3 @@
 """Every model of the family, trained on pictures of any kind."""
+
+PLACE = 6

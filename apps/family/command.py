@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
+from vaekit.verbs import Editing, Faces, grouped, surest
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vaekit.models.generative import Generative
 
+verbs = typer.Typer()
 Run = Annotated[Path, typer.Argument(parser=options.path, help="A run of `vaekit train`.", show_default=False)]
 Label = Annotated[
     int | None,
     typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
 ]
+FRONTALIZE = Editing(bundle="frontalize")
 COLUMNS = 8
 MILLISECONDS = 80
 """Of a frame of a GIF."""
 
 
+@verbs.command()
 def sample(
     run: Run,
     output: options.OneFile,
@@ -44,7 +48,7 @@ def sample(
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     model.seeds.state.assign(keras.random.SeedGenerator(seed).state)
@@ -56,6 +60,7 @@ def sample(
     images.write(output, sheet(rows), overwrite=overwrite)
 
 
+@verbs.command()
 def reconstruct(
     run: Run,
     inputs: options.Inputs,
@@ -77,7 +82,7 @@ def reconstruct(
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     redraw, labels = _able(model, "reconstruct"), _labels(model, label, len(found), needed=True)
@@ -87,8 +92,11 @@ def reconstruct(
     images.write(output, sheet(np.stack([pictures, redrawn])), overwrite=overwrite)
 
 
+@verbs.command()
+@grouped
 def morph(
     context: typer.Context,
+    *,
     first: Annotated[Path, typer.Argument(parser=options.path, help="A picture.", show_default=False)],
     second: Annotated[Path, typer.Argument(parser=options.path, help="Another one.", show_default=False)],
     output: Annotated[
@@ -102,13 +110,9 @@ def morph(
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
     label: Label = None,
-    face_model: options.FaceModel = None,
-    min_score: options.MinScore = None,
-    aligned: options.Aligned = False,
+    faces: Faces,
     overwrite: options.Overwrite = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "frontalize",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    editing: Editing = FRONTALIZE,
 ) -> None:
     """Walk from one picture to another: through a trained model's latents, or a face's pose, light and expression.
 
@@ -134,17 +138,15 @@ def morph(
     check_file(output, overwrite=overwrite, inputs=[first, second], more=(".gif",))
     shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     if run is None:
-        from vaekit import faces
-        from vaekit.apps.frontalize.command import surest
         from vaekit.apps.frontalize.editor import Editor
 
-        editor = Editor(bundle, runtime=runtime)
-        finder = None if aligned else faces.open_finder(face_model, min_score)
-        start, end = (_eight_bit(images.read(path, max_pixels=max_pixels).pixels) for path in (first, second))
+        editing.check()
+        editor, finder = editing.open(Editor), faces.finder()
+        start, end = (_eight_bit(editing.read(path).pixels) for path in (first, second))
         found = surest(first, start, finder), surest(second, end, finder)
         frames = editor.morph(start, end, shares.tolist(), *found)
     else:
-        frames = _walk(run, (first, second), shares, label, max_pixels)
+        frames = _walk(run, (first, second), shares, label, editing.max_pixels)
     if output.suffix.lower() == ".gif":
         images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
     else:
@@ -158,7 +160,7 @@ def _walk(
     import keras
     import numpy as np
 
-    from vaekit.apps.family.training import sheet
+    from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
     encode, labels = _able(model, "encode"), _labels(model, label, len(paths), needed=True)
@@ -209,7 +211,7 @@ def _read(model: Generative, path: Path, max_pixels: int) -> np.ndarray:
     import numpy as np
 
     from vaekit import images
-    from vaekit.apps.family.training import fitted
+    from vaekit.apps.family.tasks import fitted
     from vaekit.data import match_channels, to_unit
 
     height, width, channels = model.image_shape

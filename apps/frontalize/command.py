@@ -9,32 +9,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
+from vaekit.verbs import Editing, Faces, Files, Work, grouped, surest
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from vaekit import batch, faces
-    from vaekit.runtime import RuntimeName
+    from vaekit import batch
 
 
+verbs = typer.Typer()
+DEFAULTS = Editing(bundle="frontalize")
+
+
+@verbs.command()
+@grouped
 def frontalize(
     inputs: options.Inputs,
+    *,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="How far: 0 not at all, 1 to the front.")] = 1.0,
     paste: Annotated[bool, typer.Option("--paste", help="Put the face back into the photo, and write that.")] = False,
     face: Annotated[str, typer.Option("--face", help="surest, largest, or a number from 1, the surest.")] = "surest",
-    face_model: options.FaceModel = None,
-    min_score: options.MinScore = None,
-    aligned: options.Aligned = False,
-    output: options.Output = None,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    recursive: options.Recursive = False,
-    jobs: options.Jobs = None,
-    engine: options.EngineOption = options.Engine.PROCESSES,
-    json: options.Json = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "frontalize",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    faces: Faces,
+    files: Files,
+    work: Work,
+    editing: Editing = DEFAULTS,
 ) -> None:
     """Turn the faces in photos to the front: the same people, in the same light.
 
@@ -49,52 +45,31 @@ def frontalize(
 
       vaekit frontalize portrait.jpg --paste --turn 0.5
     """
-    from vaekit import batch
     from vaekit.errors import UserError
 
     if face == "all":
         raise UserError("--face all: one face is written a photo: surest, largest, or its number")
-    todo, targets = batch.plan(
-        inputs, "frontalize", output, recursive=recursive, overwrite=overwrite, skip_existing=skip_existing
-    )
-    opener = functools.partial(
-        _open,
-        targets=targets,
-        bundle=bundle,
-        runtime=runtime,
-        turn=turn,
-        paste=paste,
-        face=face,
-        face_model=face_model,
-        min_score=min_score,
-        aligned=aligned,
-        max_pixels=max_pixels,
-    )
-    raise typer.Exit(batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json))
+    opener = functools.partial(_open, finding=faces, turn=turn, paste=paste, face=face)
+    work.run(files.plan(inputs, "frontalize"), editing, opener)
 
 
 def _open(
     threads: int,
     *,
     targets: batch.Outputs,
-    bundle: str,
-    runtime: RuntimeName,
+    editing: Editing,
+    finding: Faces,
     turn: float,
     paste: bool,
     face: str,
-    face_model: Path | None,
-    min_score: float | None,
-    aligned: bool,
-    max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import batch, faces, images
+    from vaekit import batch, faces
     from vaekit.apps.frontalize.editor import Editor
 
-    editor = Editor(bundle, runtime=runtime, threads=threads)
-    finder = None if aligned else faces.open_finder(face_model, min_score)
+    editor, finder = editing.open(Editor, threads), finding.finder()
 
     def edit(item: batch.Input) -> batch.Edited:
-        picture = images.read(item.path, max_pixels=max_pixels)
+        picture = editing.read(item.path)
         # A face alone is RGB and small enough for every format.
         paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
         found = faces.find(picture.pixels, finder) if finder else []
@@ -111,6 +86,8 @@ def _open(
     return edit
 
 
+@verbs.command()
+@grouped
 def transfer(
     identity: Annotated[
         Path, typer.Argument(parser=options.path, help="A photo of who is to be shown.", show_default=False)
@@ -119,42 +96,22 @@ def transfer(
         Path, typer.Argument(parser=options.path, help="A photo of how: pose, light, expression.", show_default=False)
     ],
     output: options.OneFile,
-    face_model: options.FaceModel = None,
-    min_score: options.MinScore = None,
-    aligned: options.Aligned = False,
+    *,
+    faces: Faces,
     overwrite: options.Overwrite = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "frontalize",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    editing: Editing = DEFAULTS,
 ) -> None:
     """Show the person of one photo in the pose, light and expression of another.
 
     Example: vaekit transfer me.jpg actor.jpg -o acting.png
     """
-    from vaekit import faces, images
+    from vaekit import images
     from vaekit.apps.frontalize.editor import Editor
     from vaekit.outputs import check_file
 
     check_file(output, overwrite=overwrite, inputs=[identity, attributes])
-    editor = Editor(bundle, runtime=runtime)
-    finder = None if aligned else faces.open_finder(face_model, min_score)
-    paths = identity, attributes
-    pictures = [images.read(path, max_pixels=max_pixels).pixels for path in paths]
-    found = [surest(path, pixels, finder) for path, pixels in zip(paths, pictures, strict=True)]
-    images.write(output, editor.transfer(*pictures, *found), overwrite=overwrite)
-
-
-def surest(path: Path, pixels: np.ndarray, finder: faces.Finder | None) -> faces.Face | None:
-    """The surest face of a file's pixels; None, which stands for a picture that is a face, without a finder.
-
-    Raises:
-        FaceError: there is none; the message names the file.
-    """
-    from vaekit import faces
-
-    if finder is None:
-        return None
-    try:
-        return faces.choose(faces.find(pixels, finder), "surest", finder.least)[0]
-    except faces.FaceError as error:
-        raise faces.FaceError(f"{path}: {error}") from None
+    editing.check()
+    editor, finder = editing.open(Editor), faces.finder()
+    who, how = (editing.read(path).pixels for path in (identity, attributes))
+    edited = editor.transfer(who, how, surest(identity, who, finder), surest(attributes, how, finder))
+    images.write(output, edited, overwrite=overwrite)

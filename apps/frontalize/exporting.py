@@ -30,9 +30,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
             attributes += turn[:, None] * (model.to_front(attributes) - attributes)
             return model.decode(model.identify(image), attributes)
 
-    def one(arguments):
-        image_bytes, shown_bytes, turn = arguments
-
+    def one(image_bytes, shown_bytes, turn):
         def face_of(data):
             face, _ = central_square(decode_image(data, channels, LARGEST))
             return tf.image.resize(face[None], (height, width), "area")
@@ -40,21 +38,12 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
         image, shown = face_of(image_bytes), face_of(shown_bytes)
         return encode_image(tensor(image, shown, shown, tf.zeros(1), turn[None])[0])
 
-    def serving(image_bytes, shown_bytes, turn):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, shown_bytes, turn), fn_output_signature=spec)}
-
     grey = encode_image(tf.fill((height, width, 3), 0.5))[None]
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs},
         tensors={"tensor": tensor},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "shown_bytes": tf.TensorSpec((None,), tf.string),
-            "turn": tf.TensorSpec((None,), tf.float32),
-        },
-        serving=serving,
+        one=one,
         warmup={"image_bytes": grey, "shown_bytes": grey, "turn": tf.ones(1)},
         card={**card, "side": height},
     )

@@ -1,1 +1,3 @@
 """Inpainting: repair the holes of a photo."""
+
+PLACE = 1

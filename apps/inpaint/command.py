@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 from collections.abc import Callable, Sequence
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
+from vaekit.verbs import Editing, Files, Work, grouped
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vaekit import batch
     from vaekit.apps.inpaint.editor import Fill
-    from vaekit.runtime import RuntimeName
+
+
+verbs = typer.Typer()
+DEFAULTS = Editing(bundle="inpaint")
 
 
 class FillWith(enum.StrEnum):
@@ -33,8 +38,11 @@ UNSURE = 0.5
 """Confidence below which a user is told to look at a fill."""
 
 
+@verbs.command()
+@grouped
 def inpaint(
     inputs: options.Inputs,
+    *,
     mask: Annotated[
         Path,
         typer.Option(
@@ -44,10 +52,7 @@ def inpaint(
             help="White is the hole. One file for all, a folder, or auto: find the damage of old photos.",
         ),
     ],
-    output: options.Output = None,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    recursive: options.Recursive = False,
+    files: Files,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is the hole.")] = False,
     resize_mask: Annotated[bool, typer.Option("--resize-mask", help="Fit a mask of another size (nearest).")] = False,
     mask_threshold: Annotated[
@@ -93,12 +98,8 @@ def inpaint(
         ),
     ] = None,
     face_model: options.FaceModel = None,
-    jobs: options.Jobs = None,
-    engine: options.EngineOption = options.Engine.PROCESSES,
-    json: options.Json = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "inpaint",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    work: Work,
+    editing: Editing = DEFAULTS,
 ) -> None:
     """Repair the holes of photos.
 
@@ -132,63 +133,40 @@ def inpaint(
         raise UserError("--mask-threshold goes with --mask auto")
     if not auto:
         check_readable(mask, "mask")
-    todo, targets = batch.plan(
-        inputs,
-        "inpaint",
-        output,
-        recursive=recursive,
-        leave_out=None if auto else mask,
-        samples=samples,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-    )
-    saved = None
+    if auto:
+        dataclasses.replace(editing, bundle="damage").check()
+    targets = files.plan(inputs, "inpaint", leave_out=None if auto else mask, samples=samples)
+    todo, saved = targets.inputs, None
     if save_mask:
-        again = overwrite or skip_existing  # a mask may be there of an edit that was interrupted
+        again = files.overwrite or files.skip_existing  # a mask may be there of an edit that was interrupted
         saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again, in_place=False)
-    holes = Holes(
-        mask,
-        invert=invert_mask,
-        resize=resize_mask,
-        dilate=dilate,
-        max_pixels=max_pixels,
-        threshold=mask_threshold,
-        save=saved,
-    )
     opener = functools.partial(
         _open,
-        targets=targets,
-        holes=holes,
-        bundle=bundle,
-        runtime=runtime,
+        holes=Holes(mask, editing, invert_mask, resize_mask, dilate, mask_threshold, saved),
         in_faces=in_faces,
         face_model=face_model,
         seed=seed,
         controls={"fill": fill.value, "iterations": iterations, "feather": feather},
-        max_pixels=max_pixels,
     )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
-    raise typer.Exit(status)
+    work.run(targets, editing, opener)
 
 
 def _open(
     threads: int,
     *,
     targets: batch.Outputs,
+    editing: Editing,
     holes: Holes,
-    bundle: str,
-    runtime: RuntimeName,
     in_faces: bool | None,
     face_model: Path | None,
     seed: int | None,
     controls: dict,
-    max_pixels: int,
 ) -> batch.Edit:
-    from vaekit import batch, faces, images
+    from vaekit import batch, faces
     from vaekit.apps.inpaint.editor import Editor
 
-    holes.open(threads, runtime)
-    editor = Editor(bundle, runtime=runtime, threads=threads)
+    holes.open(threads)
+    editor = editing.open(Editor, threads)
     finder = None
     if in_faces or (in_faces is None and (face_model or faces.installed())):
         finder = faces.open_finder(face_model)
@@ -196,7 +174,7 @@ def _open(
     look = functools.partial(faces.find_sure, finder=finder, tilts=tilts) if finder else None
 
     def edit(item: batch.Input) -> batch.Edited:
-        picture = images.read(item.path, max_pixels=max_pixels)
+        picture = editing.read(item.path)
         hole = holes(item, picture.pixels)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         holes.keep(item, hole, paths)
@@ -248,10 +226,10 @@ class Holes:
     """Masks as the command line has them: one file for all pictures, a folder with one for each, or AUTO."""
 
     mask: Path
+    editing: Editing
     invert: bool
     resize: bool
     dilate: int
-    max_pixels: int
     threshold: float | None
     save: batch.Outputs | None
     """Where masks are written."""
@@ -261,7 +239,7 @@ class Holes:
     find: Callable[..., np.ndarray] | None = None
     """What finds the damage, with AUTO."""
 
-    def open(self, threads: int, runtime: RuntimeName) -> None:
+    def open(self, threads: int) -> None:
         """Read the one for all, if it is one, or open what finds them: once, and before a picture is touched.
 
         Raises:
@@ -272,7 +250,7 @@ class Holes:
             from vaekit.apps.damage.editor import THRESHOLD, Editor
 
             threshold = THRESHOLD if self.threshold is None else self.threshold
-            self.find = functools.partial(Editor(runtime=runtime, threads=threads), threshold=threshold)
+            self.find = functools.partial(Editor(runtime=self.editing.runtime, threads=threads), threshold=threshold)
         elif not self.mask.is_dir():
             self.only = self.read(self.mask)
 
@@ -285,7 +263,7 @@ class Holes:
         """A mask file, [H, W] bool."""
         from vaekit import images
 
-        return images.read_mask(path, invert=self.invert, max_pixels=self.max_pixels)
+        return images.read_mask(path, invert=self.invert, max_pixels=self.editing.max_pixels)
 
     def __call__(self, item: batch.Input, pixels: np.ndarray) -> np.ndarray:
         """What of a picture is a hole, [H, W] bool.

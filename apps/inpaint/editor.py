@@ -15,6 +15,8 @@ from vaekit.runtime import Network, RuntimeName, check_cancelled, open_network
 
 COARSE = 64
 """Side of the coarsest pass, in pixels: what the network was trained at."""
+KNOWN = 0.499
+"""Share of a shrunk pixel that must be known; just below a half, which sums of floats only come near."""
 TILE = 128
 """Side of the tiles of the finer passes."""
 STRIDE = 16
@@ -314,7 +316,7 @@ def shrink(image: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[
     target = size[::-1]
     share = cv2.resize(known, target, interpolation=cv2.INTER_AREA)
     colours = cv2.resize(image * known[..., None], target, interpolation=cv2.INTER_AREA)
-    return colours / np.maximum(share, 1e-3)[..., None], share < 0.5
+    return colours / np.maximum(share, 1e-3)[..., None], share < KNOWN
 
 
 def even_out(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, depth: float) -> np.ndarray:

@@ -4,9 +4,9 @@ import math
 
 import tensorflow as tf
 
-from vaekit.apps.inpaint.editor import COARSE
+from vaekit.apps.inpaint.editor import COARSE, KNOWN, STRIDE
 from vaekit.apps.inpaint.training import Inpainter
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, any_size, decode_image, encode_image, enlarge_cubic
 from vaekit.weights import HalfWeights
 
 LARGEST = 1024
@@ -26,17 +26,21 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
     @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
     def tensor(image, mask, hint, z):
         with weights.worn():
-            return model.answer({"image": image, "mask": mask, "hint": hint}, z)
+            return any_size(
+                lambda image, mask, hint: model.answer({"image": image, "mask": mask, "hint": hint}, z),
+                [image, mask, hint],
+                STRIDE,
+            )
 
-    def one(arguments):
-        image = decode_image(arguments[0], 3, LARGEST)
-        mask = tf.cast(decode_image(arguments[1], 1, LARGEST) > 0.5, tf.float32)
+    def one(image_bytes, mask_bytes, seed):
+        image = decode_image(image_bytes, 3, LARGEST)
+        mask = tf.cast(decode_image(mask_bytes, 1, LARGEST) > 0.5, tf.float32)
         size = tf.shape(image)[:2]
         alike = tf.debugging.assert_equal(tf.shape(mask)[:2], size, "mask and image differ in size")
         with tf.control_dependencies([alike]):
             image, mask = image[None], mask[None]
-        noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([arguments[2], 0]))
-        z = tf.where(arguments[2] == 0, tf.zeros_like(noise), noise)
+        noise = tf.random.stateless_normal((1, model.latent_dim), tf.stack([seed, 0]))
+        z = tf.where(seed == 0, tf.zeros_like(noise), noise)
 
         # As the editor: from the coarsest pass, each answer enlarged is the next one's hint.
         longest = tf.cast(tf.reduce_max(size), tf.float32)
@@ -48,36 +52,28 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
             at = -(-size // tf.bitwise.left_shift(1, level))
             known = tf.image.resize(1.0 - mask, at, "area")
             colours = tf.image.resize(image * (1.0 - mask), at, "area") / tf.maximum(known, 1e-3)
-            return colours, tf.cast(known < 0.5, tf.float32)
+            return colours, tf.cast(known < KNOWN, tf.float32)
 
         def coarsest():
             colours, hole = (tf.concat([x, x[:, :, ::-1]], axis=0) for x in seen(halvings))
-            answers = _whole(tensor, colours, hole, None, tf.repeat(z, 2, axis=0))
+            nothing = tf.zeros_like(tf.concat([colours, hole], axis=-1))
+            answers = tensor(image=colours, mask=hole, hint=nothing, z=tf.repeat(z, 2, axis=0))
             return (answers[:1] + answers[1:, :, ::-1]) / 2.0
 
         def finer(level, guess):
             colours, hole = seen(level)
-            hint = tf.clip_by_value(tf.image.resize(guess, tf.shape(hole)[1:3], "bicubic"), 0.0, 1.0)
-            return level - 1, _whole(tensor, colours, hole, hint, z)
+            hint = tf.concat([enlarge_cubic(guess, tf.shape(hole)[1:3]), tf.ones_like(hole)], axis=-1)
+            return level - 1, tensor(image=colours, mask=hole, hint=hint, z=z)
 
         free = (tf.TensorShape(()), tf.TensorShape((1, None, None, 3)))
         _, filled = tf.while_loop(lambda level, _: level >= 0, finer, (halvings - 1, coarsest()), free)
         return encode_image(tf.where(mask > 0, filled, image)[0])
 
-    def serving(image_bytes, mask_bytes, seed):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, mask_bytes, seed), fn_output_signature=spec)}
-
     return Exportable(
         weights=weights,
         inputs={"tensor": inputs},
         tensors={"tensor": tensor},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "mask_bytes": tf.TensorSpec((None,), tf.string),
-            "seed": tf.TensorSpec((None,), tf.int32),
-        },
-        serving=serving,
+        one=one,
         warmup={
             "image_bytes": encode_image(tf.fill((192, 192, 3), 0.5))[None],
             "mask_bytes": encode_image(tf.pad(tf.ones((32, 32, 3)), ((80, 80), (80, 80), (0, 0))))[None],
@@ -85,17 +81,3 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
         },
         card={**card, "latent_dim": model.latent_dim},
     )
-
-
-def _whole(tensor, image, mask, guess, z):
-    """Run the network over pictures of any size, with a guess or None: padded to what its strides divide."""
-    size = tf.shape(image)[1:3]
-    extra = (-size) % 16
-    pads = [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]]
-    hint = tf.zeros_like(tf.concat([image, mask], axis=-1))
-    if guess is not None:
-        hint = tf.concat([guess, tf.ones_like(mask)], axis=-1)
-    image, hint = tf.pad(image, pads), tf.pad(hint, pads)
-    # The padding is unknown too, so it is filled rather than taken for black.
-    mask = tf.pad(mask, pads, constant_values=1.0)
-    return tensor(image, mask, hint, z)[:, : size[0], : size[1]]

@@ -37,7 +37,7 @@ def clean_pair(image, scale: int, shape: tuple[int, int], rng: np.random.Generat
 
 def degraded_pair(image, scale: int, shape: tuple[int, int], rng: np.random.Generator):
     """A crop [s * H, s * W, 3], a degraded small picture of it [H, W, 3], and its severity."""
-    large = sharp_crop(image, scale, tuple(scale * (side + 2 * RIM) for side in shape), rng)
+    large = sharp_crop(image, scale, (scale * (shape[0] + 2 * RIM), scale * (shape[1] + 2 * RIM)), rng)
     small, severity = degrade(large, scale, rng)
     y, x = rng.integers(0, 2 * RIM + 1, 2)
     inner = large[scale * y : scale * (y + shape[0]), scale * x : scale * (x + shape[1])]

@@ -1,1 +1,3 @@
 """Super-resolution."""
+
+PLACE = 2

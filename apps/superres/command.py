@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
+from vaekit.verbs import Editing, Files, Work, grouped
 
 if TYPE_CHECKING:
     from vaekit import batch
-    from vaekit.runtime import RuntimeName
 
 
+verbs = typer.Typer()
+DEFAULTS = Editing(bundle="superres")
+
+
+@verbs.command()
+@grouped
 def superres(
     inputs: options.Inputs,
+    *,
     scale: Annotated[
         float,
         typer.Option(
@@ -33,20 +40,13 @@ def superres(
         str,
         typer.Option(help="How much noise, blur and compression to remove, from 0 to 1; auto estimates it."),
     ] = "auto",
-    output: options.Output = None,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    recursive: options.Recursive = False,
+    files: Files,
     samples: Annotated[int, typer.Option(min=1, max=100, help="Write so many different enlargements, _1, _2, ...")] = 1,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Which of the possible details; without it, the likeliest.")
     ] = None,
-    jobs: options.Jobs = None,
-    engine: options.EngineOption = options.Engine.PROCESSES,
-    json: options.Json = False,
-    runtime: options.RuntimeOption = "onnx",
-    bundle: options.Bundle = "superres",
-    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    work: Work,
+    editing: Editing = DEFAULTS,
 ) -> None:
     """Enlarge photos, and clean them of noise, blur and compression.
 
@@ -62,32 +62,8 @@ def superres(
 
       vaekit superres face.png --detail 1 --samples 4
     """
-    from vaekit import batch
-
-    amount = _amount(clean)
-    todo, targets = batch.plan(
-        inputs,
-        "superres",
-        output,
-        recursive=recursive,
-        samples=samples,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-    )
-    opener = functools.partial(
-        _open,
-        targets=targets,
-        bundle=bundle,
-        runtime=runtime,
-        scale=scale,
-        detail=detail,
-        clean=amount,
-        seed=seed,
-        max_pixels=max_pixels,
-        alone=len(todo) == 1,
-    )
-    status = batch.run(todo, targets, opener, jobs=jobs, engine=engine.value, as_json=json)
-    raise typer.Exit(status)
+    opener = functools.partial(_open, scale=scale, detail=detail, clean=_amount(clean), seed=seed)
+    work.run(files.plan(inputs, "superres", samples=samples), editing, opener)
 
 
 def _amount(clean: str) -> float | None:
@@ -109,26 +85,25 @@ def _open(
     threads: int,
     *,
     targets: batch.Outputs,
-    bundle: str,
-    runtime: RuntimeName,
+    editing: Editing,
     scale: float,
     detail: float,
     clean: float | None,
     seed: int | None,
-    max_pixels: int,
-    alone: bool,
 ) -> batch.Edit:
     from vaekit import batch, images
     from vaekit.apps.superres.editor import Editor
 
-    editor = Editor(bundle, runtime=runtime, threads=threads)
+    editor = editing.open(Editor, threads)
+    alone = len(targets.inputs) == 1
 
     def edit(item: batch.Input) -> batch.Edited:
-        picture = images.read(item.path, max_pixels=max_pixels)
+        picture = editing.read(item.path)
         height, width = (round(scale * side) for side in picture.pixels.shape[:2])
-        if height * width > max_pixels:
+        if height * width > editing.max_pixels:
             raise images.ImageError(
-                f"{item.path}: would be {width}x{height}, more than {max_pixels} pixels (--max-pixels allows it)"
+                f"{item.path}: would be {width}x{height}, more than {editing.max_pixels} pixels "
+                "(--max-pixels allows it)"
             )
         paths = targets.paths(item, (height, width, *picture.pixels.shape[2:]), picture.pixels.dtype)
         amount = editor.estimate(picture.pixels) if clean is None else clean

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, SPECK, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
-from vaekit.export import Exportable, decode_image, encode_image
+from vaekit.export import Exportable, any_size, decode_image, encode_image
 from vaekit.networks.upscaler import enlarge
 from vaekit.runtime import LEAST
 from vaekit.weights import ByteWeights
@@ -52,6 +52,9 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     def tensor(factor):
         @tf.function(input_signature=[*inputs.values()], autograph=False)
         def answer(image, detail, clean, z):
+            return any_size(lambda fitting: fitted(fitting, detail, clean, z), [image], STRIDE, factor)
+
+        def fitted(image, detail, clean, z):
             dirty = clean > 0.0
             residual = _where(tf.reduce_any(dirty), lambda part: restored(part, clean)[f"x{factor}"], image, factor)
             if factor > 1:
@@ -67,8 +70,7 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
 
     by_scale = {factor: tensor(factor) for factor in model.scales}
 
-    def one(arguments):
-        image_bytes, scale, detail, seed = arguments
+    def one(image_bytes, scale, detail, seed):
         image = decode_image(image_bytes, 3, LARGEST)
         size = tf.shape(image)[:2]
         known = tf.debugging.Assert(tf.reduce_any(scale == model.scales), ["scale is none of", model.scales])
@@ -81,12 +83,9 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         found = severity(tf.pad(image, [[0, 0], [0, lacking[0]], [0, lacking[1]], [0, 0]]))[0]
         found = tf.round(100.0 * found) / 100.0
         clean = tf.where((found > SLIGHT) & (tf.reduce_max(lacking) == 0), found, 0.0)
-        extra = (-size) % STRIDE
-        padded = tf.pad(image, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]], mode="SYMMETRIC")
-        branches = [functools.partial(answer, padded, detail[None], clean[None], z) for answer in by_scale.values()]
-        answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)[
-            :, : scale * size[0], : scale * size[1]
-        ]
+        given = {"image": image, "detail": detail[None], "clean": clean[None], "z": z}
+        branches = [functools.partial(answer, **given) for answer in by_scale.values()]
+        answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)
         middle = _median(answer)
         answer = tf.where(detail > 0.0, tf.clip_by_value(answer, middle - SPECK, middle + SPECK), answer)
         # As the editor: what the detail has changed of the small picture is taken back.
@@ -96,21 +95,11 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         answer += tf.image.resize(missed, scale * size, "bicubic")
         return encode_image(answer[0])
 
-    def serving(image_bytes, scale, detail, seed):
-        spec = tf.TensorSpec((), tf.string)
-        return {"image_bytes": tf.map_fn(one, (image_bytes, scale, detail, seed), fn_output_signature=spec)}
-
     return Exportable(
         weights=weights,
         inputs={**{signature(factor): inputs for factor in by_scale}, "severity": {"image": image}},
         tensors={**{signature(factor): answer for factor, answer in by_scale.items()}, "severity": severity},
-        serving_inputs={
-            "image_bytes": tf.TensorSpec((None,), tf.string),
-            "scale": tf.TensorSpec((None,), tf.int32),
-            "detail": tf.TensorSpec((None,), tf.float32),
-            "seed": tf.TensorSpec((None,), tf.int32),
-        },
-        serving=serving,
+        one=one,
         warmup={
             "image_bytes": encode_image(tf.fill((64, 64, 3), 0.5))[None],
             "scale": tf.constant([4]),

@@ -81,15 +81,15 @@ def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) 
     A share `data.realistic` of the small pictures is degraded, of scale 1 all.
     """
     # Cut from the middle of a larger crop, so that it begins anywhere in a block of JPEG.
-    larger = sharp_crop(item["image"], 2, tuple(side + 4 * STEP for side in shape), rng)
+    larger = sharp_crop(item["image"], 2, (shape[0] + 4 * STEP, shape[1] + 4 * STEP), rng)
     y, x = (STEP * int(start) for start in rng.integers(0, 5, 2))
-    found = {"image": larger[y : y + shape[0], x : x + shape[1]]}
+    found: dict[str, np.ndarray] = {"image": larger[y : y + shape[0], x : x + shape[1]]}
     for s in SCALES:
         small, severity = shrink(larger, s, rng), 0.0
         if s == 1 or rng.random() < data.realistic:
             small, severity = degrade(larger, s, rng)
         found[f"small_{s}"] = small[y // s : (y + shape[0]) // s, x // s : (x + shape[1]) // s]
-        found[f"severity_{s}"] = np.float32(severity)
+        found[f"severity_{s}"] = np.array(severity, np.float32)
     return found
 
 

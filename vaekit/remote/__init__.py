@@ -65,6 +65,14 @@ class Remote:
         """
         return self._asked(self._transport.inputs)
 
+    def check(self) -> None:
+        """See whether the server has the bundle, once and without waiting.
+
+        Raises:
+            RemoteError: it is away, or has not.
+        """
+        self._asked(self._transport.inputs, 1)
+
     def __call__(self, signature: str = "tensor", /, **inputs: np.ndarray) -> np.ndarray:
         """Run one of the bundle's signatures there.
 
@@ -76,9 +84,9 @@ class Remote:
         given = {name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()}
         return self._asked(lambda: self._transport.predict(signature, given))
 
-    def _asked(self, ask: Callable[[], T]) -> T:
+    def _asked(self, ask: Callable[[], T], attempts: int | None = None) -> T:
         # Where it has been waited for in vain, the next picture of a folder does not wait for it again.
-        attempts = 1 if self._away else ATTEMPTS
+        attempts = attempts or (1 if self._away else ATTEMPTS)
         retrying = self._tenacity.Retrying(
             stop=self._tenacity.stop_after_attempt(attempts),
             wait=self._tenacity.wait_random_exponential(FIRST, LONGEST),

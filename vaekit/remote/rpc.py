@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 
 from vaekit.remote.messages import CLASSES, to_array, to_tensor
-from vaekit.remote.transport import SECONDS, AwayError, RefusedError, Shapes, is_network, one_line
+from vaekit.remote.transport import SECONDS, TELLING, AwayError, RefusedError, Shapes, is_network, one_line
 
 SERVICE = "/tensorflow.serving.PredictionService"
 BUSY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -33,7 +33,7 @@ class Grpc:
     def inputs(self) -> Shapes:
         """As Transport."""
         request = CLASSES["MetadataRequest"](model=self._model, fields=["signature_def"])
-        (packed,) = (each.any.value for each in _answer(self._metadata, request).found)
+        (packed,) = (each.any.value for each in _answer(self._metadata, request, TELLING).found)
         return {
             each.name: {told.name: _shape(told.info.shape) for told in each.signature.inputs}
             for each in CLASSES["Signatures"].FromString(packed).signatures
@@ -55,9 +55,9 @@ class Grpc:
         )
 
 
-def _answer(method: Any, request: Any) -> Any:
+def _answer(method: Any, request: Any, seconds: float = SECONDS) -> Any:
     try:
-        return method(request, timeout=SECONDS)
+        return method(request, timeout=seconds)
     except grpc.RpcError as error:
         raise (AwayError if error.code() in BUSY else RefusedError)(_reason(error)) from None
 

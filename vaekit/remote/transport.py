@@ -6,6 +6,8 @@ import numpy as np
 
 SECONDS = 60.0
 """That an answer may take."""
+TELLING = 10.0
+"""That it may take to tell what a model takes."""
 CONNECTING = 5.0
 """Seconds that a connection may take."""
 

@@ -250,7 +250,7 @@ def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
 
     async def models(_: Request) -> Response:
         newest = [desk.find(name) for name in desk.models]
-        newest.sort(key=lambda model: apps.BUNDLED.index(model.card["app"]))
+        newest.sort(key=lambda model: list(apps.found()).index(model.card["app"]))
         told = [
             {"name": each.name, "version": str(each.version), "terms": each.card.get("terms", "")} for each in newest
         ]
