@@ -12,8 +12,8 @@ from vaekit.bundle import WEIGHTS
 SIDES = ("batch", "height", "width")
 ANSWER_SIDES = ("batch", "answer_height", "answer_width")
 """Names of the dimensions of any size, of inputs and outputs."""
-ALIGNMENT = 4096
-"""Of a tensor in the file of weights: runtimes map it into memory, by pages."""
+ALIGNMENT = 64
+"""Of a tensor in the file of weights, in bytes: a cache line."""
 SMALLEST = 256
 """Bytes up to which a tensor stays in its graph."""
 
