@@ -320,7 +320,12 @@ def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit
         assert done.stdout.strip().endswith(os.path.join("mine", str(version)))
     assert sorted(p.name for p in (tmp_path / "bundles" / "mine").iterdir()) == ["1", "2"]
     card = json.loads(vaekit("models", "mine", models=tmp_path / "bundles").stdout)
-    assert (card["version"], card["steps"], card["images"], card["data"]) == (2, 3, 12, ["rendered:40"])
+    assert (card["version"], card["steps"], card["images"], card["data"]) == (
+        2,
+        3,
+        12,
+        [{"source": "rendered:40", "images": 38}],
+    )
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
     assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
     # Another training may start from the bundle as from the run, of which it holds the generator in float16.

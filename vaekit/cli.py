@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -84,6 +85,7 @@ def train(
         resume=resume,
         progress=sys.stdout.isatty(),
         strategy=strategy and strategy.value,
+        command=shlex.join(["vaekit", *sys.argv[1:]]),
     )
 
 
@@ -130,6 +132,9 @@ def export(
         Path | None, typer.Option("--blend", parser=options.path, help="Move the weights towards this run's.")
     ] = None,
     share: Annotated[float, typer.Option("--share", min=0, max=1, help="How far, with --blend.")] = 0.5,
+    terms: Annotated[
+        str | None, typer.Option("--terms", help="Terms of use of the weights, for the card.", show_default=False)
+    ] = None,
 ) -> None:
     """Export a run's averaged weights as a bundle.
 
@@ -143,7 +148,10 @@ def export(
       vaekit export runs/sharp mine --blend runs/faithful
 
       vaekit export inpaint inpaint --out saved_models
+
+      vaekit export runs/faces faces --terms "CC BY 4.0"
     """
+    from vaekit import provenance
     from vaekit.export import export as write
     from vaekit.training import blend as mix
     from vaekit.training import restore
@@ -154,8 +162,9 @@ def export(
         from vaekit.bundle import BundleError, find
         from vaekit.export import export_anew, facts
 
-        if blend:
-            raise UserError(f"--blend is for runs, and {run} is none")
+        for option, given in (("--blend", blend), ("--terms", terms)):
+            if given:
+                raise UserError(f"{option} is for runs, and {run} is none")
         try:
             bundle = find(run)
         except BundleError:
@@ -169,7 +178,10 @@ def export(
             other, *_ = restore(blend, task)
             with other.averages():
                 mix(model, other, share)
+            card["started_from"] = [*card.get("started_from", []), *provenance.origins(str(blend))]
             card["blended"] = f"{share:g} of the weights of {blend.name}, {1 - share:g} of {folder.name}"
+        stated = terms or card.get("terms")
+        card["terms"] = stated or provenance.terms(card.get("started_from", []))
         if card["app"] in FAMILY:
             from vaekit.exported import export as write_signatures
 

@@ -94,6 +94,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), data: Sequence[
         overrides: `key.key=value`, values in TOML's notation, bare words are strings.
         data: sources that replace the recipe's, if any.
 
+    Where data are replaced, or settings of theirs, the recipe's card goes: it tells of its own.
+
     Raises:
         RecipeError: the file is missing or is not TOML, a key is unknown, a value is of the wrong type.
     """
@@ -102,10 +104,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), data: Sequence[
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from None
     if data:
-        table["data"] = [{"source": source} for source in data]
+        _take(table, data)
         table["root"] = "."
-    for override in overrides:
-        _override(table, override)
+    _override_all(table, overrides)
     return parse_recipe(table, str(path))
 
 
@@ -122,9 +123,8 @@ def kept_recipe(run: Path, overrides: Sequence[str] = (), data: Sequence[str] = 
     path = run / "recipe.json"
     table = load_recipe_json(path).model_dump(mode="json", exclude_unset=True)
     if data and list(data) != [kept["source"] for kept in table["data"]]:
-        table["data"] = [{"source": source} for source in data]
-    for override in overrides:
-        _override(table, override)
+        _take(table, data)
+    _override_all(table, overrides)
     return parse_recipe(table, str(path))
 
 
@@ -148,6 +148,18 @@ def parse_recipe(table: dict, name: str = "recipe") -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"{name}: {key}: {first['msg']}") from None
+
+
+def _take(table: dict, data: Sequence[str]) -> None:
+    table["data"] = [{"source": source} for source in data]
+    table.pop("card", None)
+
+
+def _override_all(table: dict, overrides: Sequence[str]) -> None:
+    if any(override.partition("=")[0].strip().split(".")[0] == "data" for override in overrides):
+        table.pop("card", None)
+    for override in overrides:
+        _override(table, override)
 
 
 def _override(table: dict, override: str) -> None:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vaekit import checkpoints, images
+from vaekit import checkpoints, images, provenance
 from vaekit.data import Batches, Holdout, JoinedSource, ReaderPool, WithOther, open_source
 from vaekit.data.sources import NOT_FILES
 from vaekit.distribution import Place, open_place
@@ -131,6 +131,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     strategy: str | None = None,
+    command: str | None = None,
 ) -> keras.Model:
     """Train from scratch, or go on exactly where the last checkpoint of `run` stands.
 
@@ -143,6 +144,7 @@ def train(
         progress: whether there is a bar.
         strategy: how several devices share the training, as vaekit.distribution.open_place has it. The weights are
             those that one device would have; every worker needs the run's folder, and the first writes it.
+        command: what was typed, for the card.
 
     Raises:
         RecipeError: the run exists and `resume` was not asked for, or was begun with other settings, the data cannot
@@ -171,6 +173,11 @@ def train(
         begun: dict[str, list] = {}
         for name in () if done else recipe.train.start:
             begun |= start(name)
+        if place.chief:
+            if done:
+                provenance.go_on(run, command)
+            else:
+                provenance.begin(run, recipe, data.source, command)
         with place.scope():
             model = build(recipe, task)
         if done:
@@ -252,7 +259,8 @@ def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe
         recipe,
         {
             "app": recipe.app,
-            "data": [data.source for data in recipe.data],
+            "data": [{"source": data.source} for data in recipe.data],
+            **provenance.read(run),
             "steps": steps,
             "images": steps * recipe.train.batch_size,
             "seconds": round(sum(line["seconds"] for line in _logged(run) if line["epoch"] <= epochs)),

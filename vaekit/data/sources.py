@@ -403,6 +403,7 @@ class Subset:
 
     def __init__(self, source: Source, indices: Sequence[int]):
         self.source, self.indices = source, list(indices)
+        self.count = len(set(self.indices))
 
     def __len__(self):
         return len(self.indices)
@@ -416,6 +417,7 @@ class WithOther:
 
     def __init__(self, source: Source, other: Source):
         self.source, self.other = source, other
+        self.count: int = getattr(source, "count", len(source))
 
     def __len__(self):
         return len(self.source)
@@ -441,6 +443,11 @@ class JoinedSource:
         self.sources = list(sources)
         shares = np.asarray(weights if weights is not None else [len(s) for s in sources], float)
         self.shares = shares / shares.sum()
+
+    @property
+    def counts(self) -> list[int]:
+        """How many different items each source has."""
+        return [getattr(source, "count", len(source)) for source in self.sources]
 
     def __len__(self):
         return sum(len(s) for s in self.sources)
