@@ -13,7 +13,7 @@ from vaekit.recipe import load_recipe, parse_recipe
 SMALL = {"batch_size": 2, "epochs": 1, "steps_per_epoch": 1}
 
 
-@pytest.mark.parametrize("name", apps.BUNDLED)
+@pytest.mark.parametrize("name", apps.names("editor"))
 def test_other_data_leave_the_shipped_card_behind(name):
     path = apps.recipe_path(name)
     card = tomllib.loads(path.read_text("utf-8"))["card"]

@@ -124,7 +124,7 @@ def test_a_large_picture_is_estimated_by_its_area(monkeypatch):
     monkeypatch.setattr(module, "SEEN", 64)
     image = np.zeros((64, 256, 3), np.uint8)
     image[:, :192] = 255
-    assert editor_with(bright_is_noisy).estimate(image) == 0.56
+    assert editor_with(bright_is_noisy).estimate(image) == 0.45
 
 
 def test_a_picture_of_few_pixels_is_taken_for_clean():
