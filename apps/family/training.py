@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from keras import ops
 
-from vaekit.data import DataError, crop_resize, shrink, to_unit
+from vaekit.data import DataError, crop_resize, match_channels, shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models import LABELLED, model_class
 from vaekit.models.cyclegan import CycleGAN
@@ -74,10 +74,17 @@ def _small(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     return {"small": shrink(image, SCALE, rng)}
 
 
-def _grey(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
-    """Colouring: what is to be translated is the picture's own luma."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image[..., 0]
-    return {"condition": np.repeat(grey[..., None], 3, axis=2)}
+def _translated(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    """Pairs: of each picture the other of its name is drawn. Alone, a picture is drawn from its own luma."""
+    if "pair" in item:
+        other = match_channels(fitted(item["pair"](), image.shape[:2], rng), image.shape[2])
+        return {"condition": _of_three(image), "image": to_unit(other)}
+    return {"condition": _of_three(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image)}
+
+
+def _of_three(image: np.ndarray) -> np.ndarray:
+    """[H, W, 3] of [H, W], [H, W, 1] or [H, W, 3]."""
+    return image if image.shape[2:] == (3,) else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
 
 
 def _other(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
@@ -90,7 +97,7 @@ TOLD = {
     "semi_supervised_gan": _label_or_none,
     "siamese": _partner,
     "srgan": _small,
-    "pix2pix": _grey,
+    "pix2pix": _translated,
     "cyclegan": _other,
 }
 """(item, image, generator) -> what else is in an example, where that is not nothing or a label."""
