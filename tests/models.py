@@ -91,6 +91,7 @@ TABLE = [
     Row("vae_gaussian", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian")),
     Row("cvae", lambda shape: VAE(shape, latent_dim=4, base=4, classes=3), extras={"label": _attributes}),
     Row("gan", lambda shape: GAN(shape, latent_dim=4, base=4, saturating=True)),
+    Row("gan_dense", lambda shape: GAN(shape, latent_dim=4, steps=2, hidden=((8,), (6, 4)))),
     Row("cgan", lambda shape: GAN(shape, latent_dim=4, base=4, classes=3), extras={"label": _label}),
     Row("acgan", lambda shape: ACGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
     Row("infogan", lambda shape: InfoGAN(shape, categories=3, continuous=1, noise_dim=4, base=4)),

@@ -89,6 +89,33 @@ def test_what_is_missing_is_told(name, changes, match, folder):
         batches(task(name).complete(recipe(name, folder, *changes)), task(name), "train")[0]
 
 
+def test_srgan_learns_from_crops_with_the_pixels_of_the_pictures(tmp_path):
+    """Of a picture whose red is its row and whose green its column: neighbours in a crop differ by 1 in one of them."""
+    rows, columns = np.mgrid[:130, :201]
+    images.write(tmp_path / "large.png", np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8))
+    images.write(tmp_path / "other.png", np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8))
+    settings = ["train.batch_size=8", "data.holdout.every=2"]
+    loaded = load_recipe(recipe_path("srgan"), [*implied("srgan"), *settings], [str(tmp_path)])
+    loaded = task("srgan").complete(loaded)
+    assert (loaded.train.image_size, loaded.model["image_shape"]) == ((96, 96), (96, 96, 3))
+    batch = batches(loaded, task("srgan"), "train")[0]
+    assert batch["small"].shape == (8, 24, 24, 3)
+    steps = np.abs(
+        np.rint(255 * np.stack([np.diff(batch["image"], axis=1)[:, :, :95], np.diff(batch["image"], axis=2)[:, :95]]))
+    )
+    # Turned by quarters and mirrored, either red or green goes by one along each axis.
+    assert set(steps[..., 0].ravel()) == set(steps[..., 1].ravel()) == {0.0, 1.0}
+    np.testing.assert_array_equal(steps.sum(axis=(0, 4)), 2.0)
+    assert len({float(image[0, 0, 0]) for image in batch["image"]}) > 4
+
+
+def test_srgans_crops_are_multiples_of_its_scale(tmp_path):
+    for name in "ab":
+        images.write(tmp_path / f"{name}.png", np.zeros((50, 37, 3), np.uint8))
+    loaded = load_recipe(recipe_path("srgan"), ["data.holdout.every=2", *implied("srgan")], [str(tmp_path)])
+    assert task("srgan").complete(loaded).train.image_size == (48, 36)
+
+
 def test_classes_that_are_said_need_no_labels_to_be_counted(folder):
     loaded = task("cvae").complete(recipe("cvae", folder, "model.classes=7"))
     assert loaded.model["classes"] == 7

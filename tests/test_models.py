@@ -26,7 +26,7 @@ from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks.blocks import BilinearUpsampling
 from vaekit.networks.centers import MovingCenters, MovingGaussian
 from vaekit.networks.convolutional import embedder, gaussian_encoder, place_encoder
-from vaekit.networks.dense import NormalizedDense
+from vaekit.networks.dense import NormalizedDense, maxout_discriminator
 from vaekit.networks.fill import pull_push
 
 
@@ -500,6 +500,31 @@ def test_the_dense_semi_supervised_gan_is_noisy_in_training_alone():
     assert drawn.shape == (3, 8, 6, 1)
     assert drawn.min() > 0
     assert drawn.max() < 1
+
+
+def test_the_discriminator_moves_k_times_before_the_generator_does():
+    model = GAN((8, 8, 1), latent_dim=1, steps=2, hidden=((2,), (2,)))
+    assert model.rounds == (("discriminator",), ("discriminator",), ("generator",))
+    moves, objective = [], model.objective
+    model.objective = lambda batch, training: moves.append(1) or objective(batch, training)
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch({"image": np.zeros((2, 8, 8, 1), np.float32)})
+    assert [int(model.optimizer.by_player[p].iterations) for p in ("discriminator", "generator")] == [2, 1]
+    assert len(moves) == 3
+    together = GAN((8, 8, 1), latent_dim=1, hidden=((2,), (2,)))
+    assert together.rounds == (("generator", "discriminator"),)
+    with pytest.raises(ValueError, match="at least 1"):
+        GAN((8, 8, 1), steps=0)
+
+
+def test_a_maxout_unit_is_the_largest_of_its_pieces():
+    """Of a picture of ones, centred 1: pieces k = 0..4 of unit u have weights that add up to (u + 1)(k - 3)."""
+    network = maxout_discriminator((2, 2, 1), hidden=(2,))
+    kernel = np.array([(u + 1) * (k - 3) for u in range(2) for k in range(5)]) / 4
+    network.set_weights([np.tile(kernel, (4, 1)), np.zeros(10), np.array([[1.0], [10.0]]), np.array([0.5])])
+    found = network(np.ones((1, 2, 2, 1), np.float32))
+    np.testing.assert_allclose(numbers(found["features"]), [[1.0, 2.0]], rtol=1e-6)
+    np.testing.assert_allclose(numbers(found["logits"]), [[21.5]], rtol=1e-6)
 
 
 def test_infogan_draws_noise_a_category_and_uniform_codes():

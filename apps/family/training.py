@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from keras import ops
 
+from vaekit.apps.upscale.training import crop
 from vaekit.data import DataError, crop_resize, match_channels, shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models import LABELLED, model_class
@@ -21,6 +22,8 @@ from vaekit.training import Task, sources
 
 LARGEST = 64
 """Side of the pictures in pixels where neither the recipe nor the data asks for less."""
+CROP = 96
+"""Of the crops that SRGAN learns from (Ledig et al. 2017, section 3.2)."""
 SCALE = 4
 """How many times SRGAN enlarges."""
 
@@ -30,7 +33,7 @@ def task(name: str) -> Task:
     tell = TOLD.get(name, _label if name in LABELLED else _nothing)
     return Task(
         model_class(name),
-        functools.partial(_example, tell),
+        functools.partial(_cut if name == "srgan" else _example, tell),
         _measure,
         _preview,
         functools.partial(_complete, name),
@@ -39,13 +42,22 @@ def task(name: str) -> Task:
 
 def _example(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
     """An "image" [H, W, C] float32 in 0..1, the largest crop at the middle, and what else the model is told."""
-    image = item["image"] if item["image"].shape[:2] == shape else fitted(item["image"], shape, rng)
-    image = to_unit(image)
+    return _told(tell, item, to_unit(fitted(item["image"], shape, rng)), rng)
+
+
+def _cut(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
+    """As `_example`, of a crop at any place, with the pixels that the picture has there."""
+    return _told(tell, item, crop(item["image"], shape, rng), rng)
+
+
+def _told(tell: Callable[..., dict], item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     return {"image": image, **tell(item, image, rng)}
 
 
 def fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """The largest crop of an image [h, w, C] uint8 at its middle, resized to (H, W)."""
+    if image.shape[:2] == shape:
+        return image
     return crop_resize(image, shape, rng, rotate=0.0, flip=False, jitter=0.0)
 
 
@@ -111,6 +123,8 @@ def _complete(name: str, recipe: Recipe) -> Recipe:
     size = recipe.train.image_size
     if "image_size" not in recipe.train.model_fields_set:
         size = (height, width) if max(height, width) <= LARGEST else (LARGEST, LARGEST)
+        if name == "srgan":
+            size = min(CROP, height // SCALE * SCALE), min(CROP, width // SCALE * SCALE)
     model = {"image_shape": (*size, channels), "channels": channels, **recipe.model}
     model = {key: value for key, value in model.items() if key in takes or key in recipe.model}
     if name in LABELLED:
