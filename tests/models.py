@@ -89,11 +89,17 @@ TABLE = [
     Row("autoencoder", lambda shape: Autoencoder(shape, latent_dim=4, base=4)),
     Row("vae", lambda shape: VAE(shape, latent_dim=4, base=4)),
     Row("vae_gaussian", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian")),
+    Row("vae_learned_sigma", lambda shape: VAE(shape, latent_dim=4, base=4, likelihood="gaussian", sigma=None)),
     Row("cvae", lambda shape: VAE(shape, latent_dim=4, base=4, classes=3), extras={"label": _attributes}),
     Row("gan", lambda shape: GAN(shape, latent_dim=4, base=4, saturating=True)),
     Row("gan_dense", lambda shape: GAN(shape, latent_dim=4, steps=2, hidden=((8,), (6, 4)))),
     Row("cgan", lambda shape: GAN(shape, latent_dim=4, base=4, classes=3), extras={"label": _label}),
     Row("acgan", lambda shape: ACGAN(shape, classes=3, latent_dim=4, base=4), extras={"label": _label}),
+    Row(
+        "acgan_real_classes",
+        lambda shape: ACGAN(shape, classes=3, latent_dim=4, base=4, real_classes=True),
+        extras={"label": _label},
+    ),
     Row("infogan", lambda shape: InfoGAN(shape, categories=3, continuous=1, noise_dim=4, base=4)),
     Row(
         "semi_supervised_gan",
