@@ -186,6 +186,8 @@ def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
         assert walk.size == (12, 12)
         # Eight frames there and back; Pillow writes equal ones as one that lasts longer.
         assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(walk)) == 8 * 80
+    walked = here("morph", "0.png", "1.png", "--run", "run", "-o", "searched.png", "--through", "prior", "--label", 1)
+    assert (walked.returncode, shape(digits / "searched.png")) == (0, (12, 9 * 12, 3)), walked.stderr
     again = here("morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
     assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (2, True, False)
     for arguments in (("reconstruct", "run", "0.png"), ("morph", "0.png", "1.png", "--run", "run")):
@@ -210,7 +212,12 @@ def test_a_trained_model_is_exported_with_its_signatures(digits, vaekit_here):
 
 @pytest.mark.parametrize(
     ("option", "others"),
-    [(["--aligned"], ["--run", "run"]), (["--bundle", "mine"], ["--run", "run"]), (["--label", 1], [])],
+    [
+        (["--through", "code"], []),
+        (["--aligned"], ["--run", "run"]),
+        (["--bundle", "mine"], ["--run", "run"]),
+        (["--label", 1], []),
+    ],
 )
 def test_a_morph_takes_no_option_without_a_use(tmp_path, vaekit_here, option, others):
     done = vaekit_here("morph", "0.png", "1.png", "-o", "strip.png", *option, *others)

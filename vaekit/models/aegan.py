@@ -94,6 +94,8 @@ class AEGAN(Autoencoding):
         return {**super().default_optimizers(), "autoencoder": keras.optimizers.Adam(1e-3)}
 
     # === Use ===
+    through = "prior"
+
     def prior(self, count: int):
         """G1(z): codes."""
         return self.generator(super().prior(count), training=False)
