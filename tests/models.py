@@ -140,7 +140,7 @@ TABLE = [
     ),
     Row(
         "cyclegan",
-        lambda shape: CycleGAN(shape, widths=(8, 8), history=3),
+        lambda shape: CycleGAN(shape, widths=(8, 8), kept=3),
         shapes=((32, 24, 1), (16, 16, 3)),
         extras={"other": lambda rng, image: image[::-1]},
     ),

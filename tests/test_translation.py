@@ -43,7 +43,7 @@ def test_pix2pix_weighs_l1_on_pictures_in_minus_1_to_1():
 
 def test_cyclegan_weighs_l1_on_pictures_in_minus_1_to_1():
     """G adds .1, F nothing: both cycles are .1 off, G(y) too, each .2 on the paper's range: 10 (.4 + .5 * .2) = 5."""
-    model = CycleGAN((8, 8, 1), widths=(8, 8), history=0)
+    model = CycleGAN((8, 8, 1), widths=(8, 8), kept=0)
     model.forward = lambda inputs, training: 0.1 * ops.ones_like(inputs[0])
     model.backward = lambda inputs, training: ops.zeros_like(inputs[0])
     model.judge_x = model.judge_y = lambda picture, training: {"logits": ops.ones((2, 1))}
@@ -74,7 +74,7 @@ def test_a_history_hands_out_an_earlier_picture_for_half_of_those_it_is_given():
 
 def test_cyclegans_discriminators_judge_earlier_pictures_in_training_alone():
     """The generators' loss is of what they draw now."""
-    model = CycleGAN((8, 8, 1), widths=(8, 8), history=2)
+    model = CycleGAN((8, 8, 1), widths=(8, 8), kept=2)
     model.forward = model.backward = lambda inputs, training: ops.zeros_like(inputs[0])
     model.judge_x = model.judge_y = lambda picture, training: {"logits": 0.5 * picture[:, 0, 0] + 0.5}
     model.random_uniform = ops.zeros  # always exchanged, from the first place on
@@ -146,7 +146,7 @@ def test_a_folder_and_an_array_make_no_pairs(pairs):
 
 
 def test_a_history_is_saved_with_its_model(tmp_path):
-    model = CycleGAN((8, 8, 1), widths=(8, 8), history=2)
+    model = CycleGAN((8, 8, 1), widths=(8, 8), kept=2)
     model.compile("adam", run_eagerly=True)
     model.train_on_batch({"image": flat(0.25, 0.5), "other": flat(0.75, 1.0)})
     model.save(tmp_path / "model.keras")

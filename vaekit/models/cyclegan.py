@@ -23,7 +23,7 @@ class CycleGAN(AdversarialModel):
         widths: channels of the generators' levels; sides are multiples of 2 ** len(widths).
         cycle: weight of the cycle's L1 distance.
         identity: weight of ||G(y) - y|| and ||F(x) - x||, as a share of `cycle`.
-        history: how many generated pictures of each kind are kept for the discriminators, 0 for none.
+        kept: how many generated pictures of each kind are kept for the discriminators, 0 for none.
 
     Example:
         >>> import numpy as np
@@ -38,15 +38,15 @@ class CycleGAN(AdversarialModel):
     terms = ("cycle_", "identity_", "gan")
     averaged = ("generator",)
 
-    def __init__(self, image_shape, widths=(32, 64, 96), cycle=10.0, identity=0.5, history=50, **kwargs):
+    def __init__(self, image_shape, widths=(32, 64, 96), cycle=10.0, identity=0.5, kept=50, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.widths = tuple(image_shape), tuple(widths)
-        self.cycle, self.identity, self.history = cycle, identity, history
+        self.cycle, self.identity, self.kept = cycle, identity, kept
         channels = self.image_shape[2]
         # === Networks ===
         self.forward, self.backward = (residual_unet(channels, channels, 1, self.widths, attention=False) for _ in "GF")
         self.judge_x, self.judge_y = patch_discriminator(channels), patch_discriminator(channels)
-        earlier = [ImageHistory(history) if history else None for _ in "XY"]
+        earlier = [ImageHistory(kept) if kept else None for _ in "XY"]
         for each in filter(None, earlier):
             each.build((None, *self.image_shape))
         self.earlier_x, self.earlier_y = earlier
