@@ -5,7 +5,7 @@ import functools
 import cv2
 import tensorflow as tf
 
-from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SLIGHT, SPECK, STRIDE, signature
+from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SHARE, SLIGHT, SPECK, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import Exportable, any_size, decode_image, encode_image
 from vaekit.networks.upscaler import enlarge
@@ -82,7 +82,8 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
         lacking = tf.maximum(LEAST - size, 0)
         found = severity(tf.pad(image, [[0, 0], [0, lacking[0]], [0, lacking[1]], [0, 0]]))[0]
         found = tf.round(100.0 * found) / 100.0
-        clean = tf.where((found > SLIGHT) & (tf.reduce_max(lacking) == 0), found, 0.0)
+        amount = tf.round(100.0 * SHARE * found) / 100.0
+        clean = tf.where((found > SLIGHT) & (tf.reduce_max(lacking) == 0), amount, 0.0)
         given = {"image": image, "detail": detail[None], "clean": clean[None], "z": z}
         branches = [functools.partial(answer, **given) for answer in by_scale.values()]
         answer = tf.switch_case(tf.argmax(scale == model.scales, output_type=tf.int32), branches)
