@@ -69,6 +69,8 @@ class Schedule(_Table):
     average: float = Field(0.999, ge=0, lt=1)
     workers: int = Field(1, ge=0)
     """What makes the batches: 0 is the training itself, 1 a thread beside it, more are so many processes."""
+    on_device: bool = False
+    """Whether the accelerator makes its batches itself, of pictures that it keeps: on JAX, of some apps."""
     keep: PositiveInt = 2
     image_size: tuple[PositiveInt, PositiveInt] = (128, 128)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -21,6 +22,9 @@ from vaekit.data.sources import NOT_FILES
 from vaekit.distribution import Place, open_place
 from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
+
+if TYPE_CHECKING:
+    from vaekit.data.on_device import DeviceBatches
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,8 @@ class Task:
     """(model, batch) -> a sheet, uint8 [H, W, 3]."""
     complete: Callable[[Recipe], Recipe] | None = None
     """Takes from the data what a recipe leaves open."""
+    on_device: Callable[[Recipe], tuple[Any, int]] | None = None
+    """recipe -> (a vaekit.data.on_device.Maker of its batches, side of its largest crop)."""
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -93,6 +99,24 @@ def batches(
         workers=processes or min(train.workers, 1) if split == "train" else 0,
         max_queue_size=max(2 * processes, 10),
     )
+
+
+def device_batches(recipe: Recipe, task: Task) -> "DeviceBatches":
+    """Batches for training that the accelerator makes itself.
+
+    Raises:
+        RecipeError: the app has none, or Keras runs on another backend than JAX.
+        DataError: the pictures are too many.
+    """
+    if task.on_device is None:
+        raise RecipeError(f"train.on_device: batches of {recipe.app} are made by the CPU alone")
+    if keras.backend.backend() != "jax":
+        raise RecipeError("train.on_device needs JAX: set KERAS_BACKEND=jax")
+    from vaekit.data.on_device import DeviceBatches
+
+    make, side = task.on_device(recipe)
+    steps = recipe.train.steps_per_epoch
+    return DeviceBatches(sources(recipe, "train"), make, side=side, steps_per_epoch=steps, seed=recipe.train.seed)
 
 
 def build(recipe: Recipe, task: Task) -> keras.Model:
@@ -157,9 +181,7 @@ def train(
     place = open_place(strategy)
     if task.complete:
         recipe = task.complete(recipe)
-    workers = recipe.train.workers
-    data = batches(recipe, task, "train", processes=workers if workers > 1 else 0)
-    data.rows(0, range(1))  # what an example lacks is told before anything is written
+    data = _data(recipe, task)
     with contextlib.closing(data), checkpoints.lock(run) if place.chief else contextlib.nullcontext():
         done = checkpoints.found(run)
         if done and not resume:
@@ -188,8 +210,18 @@ def train(
     return model
 
 
+def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
+    """Batches for training; what an example lacks is told here, before anything is written."""
+    if recipe.train.on_device:
+        return device_batches(recipe, task)
+    workers = recipe.train.workers
+    data = batches(recipe, task, "train", processes=workers if workers > 1 else 0)
+    data.rows(0, range(1))
+    return data
+
+
 def _fit(
-    model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Batches, progress: bool
+    model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Any, progress: bool
 ) -> None:
     callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(run)]
     if place.chief:

@@ -67,4 +67,11 @@ def preview(model: Restorer, batch: dict) -> np.ndarray:
     return np.round(255.0 * np.clip(np.concatenate(stacked, axis=1), 0.0, 1.0)).astype(np.uint8)
 
 
-TASK = Task(Restorer, example, measure, preview)
+def on_device(recipe):
+    """A maker of batches for an accelerator (JAX)."""
+    from vaekit.apps.restore.on_device import maker
+
+    return maker(recipe)
+
+
+TASK = Task(Restorer, example, measure, preview, on_device=on_device)

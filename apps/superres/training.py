@@ -122,4 +122,11 @@ def preview(model: SuperResolver, batch: dict) -> np.ndarray:
     return np.round(255.0 * np.clip(sheet, 0.0, 1.0)).astype(np.uint8)
 
 
-TASK = Task(SuperResolver, example, measure, preview)
+def on_device(recipe):
+    """A maker of batches for an accelerator (JAX)."""
+    from vaekit.apps.superres.on_device import maker
+
+    return maker(recipe)
+
+
+TASK = Task(SuperResolver, example, measure, preview, on_device=on_device)

@@ -104,7 +104,8 @@ class ImageCVAEGAN(AdversarialModel):
     # === Objective ===
     def objective(self, batch, training=True):
         """L_KL + L_G; L_G + L_GD + the adversarial loss; L_D."""
-        batch = _by_turns(batch, self.multiple)
+        order = turns(ops.shape(batch["image"])[0], self.multiple)
+        batch = {name: ops.take(value, order, axis=0) for name, value in batch.items()}
         x = batch["image"]
         condition, base, missing = self.given(batch)
         count = ops.shape(x)[0]
@@ -191,15 +192,14 @@ def _pooled(features):
     return ops.mean(ops.cast(features, "float32"), axis=(1, 2))
 
 
-def _by_turns(batch, multiple):
-    """The batch in another order: its rows join the three parts of the objective in turn, one, two and one of four.
+def turns(given, multiple: int):
+    """The order in which the rows of a batch are taken: they join the three parts of the objective, one, two and one
+    of four, in turn.
 
     So parts of a batch that replicas share have the same parts. There are at least 4 rows, a multiple of `multiple`.
     """
-    given = ops.shape(batch["image"])[0]
     count = max(given, 4) if isinstance(given, int) else ops.maximum(given, 4)
     count += -count % multiple
     whole = count - count % 4
-    turns = [ops.arange(turn, whole, 4) for turn in range(4)]
-    order = ops.concatenate([*turns[:3], ops.arange(whole, count), turns[3]]) % given
-    return {name: ops.take(value, order, axis=0) for name, value in batch.items()}
+    starts = [ops.arange(turn, whole, 4) for turn in range(4)]
+    return ops.concatenate([*starts[:3], ops.arange(whole, count), starts[3]]) % given
