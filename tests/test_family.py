@@ -17,7 +17,7 @@ from vaekit import images
 from vaekit.apps import implied, recipe_path, task
 from vaekit.data import DataError
 from vaekit.models import FAMILY, LABELLED, model_class
-from vaekit.recipe import load_recipe
+from vaekit.recipe import RecipeError, load_recipe
 from vaekit.training import batches, build
 
 
@@ -87,6 +87,38 @@ def test_what_the_recipe_says_goes_before_what_the_data_says(folder):
 def test_what_is_missing_is_told(name, changes, match, folder):
     with pytest.raises(DataError, match=match):
         batches(task(name).complete(recipe(name, folder, *changes)), task(name), "train")[0]
+
+
+def test_srgan_learns_from_crops_with_the_pixels_of_the_pictures(tmp_path):
+    """Of a picture whose red is its row and whose green its column: neighbours in a crop differ by 1 in one of them."""
+    rows, columns = np.mgrid[:130, :201]
+    images.write(tmp_path / "large.png", np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8))
+    images.write(tmp_path / "other.png", np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8))
+    settings = ["train.batch_size=8", "data.holdout.every=2"]
+    loaded = load_recipe(recipe_path("srgan"), [*implied("srgan"), *settings], [str(tmp_path)])
+    loaded = task("srgan").complete(loaded)
+    assert (loaded.train.image_size, loaded.model["image_shape"]) == ((96, 96), (96, 96, 3))
+    batch = batches(loaded, task("srgan"), "train")[0]
+    assert batch["small"].shape == (8, 24, 24, 3)
+    steps = np.abs(
+        np.rint(255 * np.stack([np.diff(batch["image"], axis=1)[:, :, :95], np.diff(batch["image"], axis=2)[:, :95]]))
+    )
+    # Turned by quarters and mirrored, either red or green goes by one along each axis.
+    assert set(steps[..., 0].ravel()) == set(steps[..., 1].ravel()) == {0.0, 1.0}
+    np.testing.assert_array_equal(steps.sum(axis=(0, 4)), 2.0)
+    assert len({float(image[0, 0, 0]) for image in batch["image"]}) > 4
+
+
+def test_srgans_crops_are_multiples_of_its_scale(tmp_path):
+    for name in "ab":
+        images.write(tmp_path / f"{name}.png", np.zeros((50, 37, 3), np.uint8))
+    loaded = load_recipe(recipe_path("srgan"), ["data.holdout.every=2", *implied("srgan")], [str(tmp_path)])
+    assert task("srgan").complete(loaded).train.image_size == (48, 36)
+
+
+def test_srgan_is_trained_here_at_one_scale(folder):
+    with pytest.raises(RecipeError, match="model.scale: pictures are shrunk 4 times here"):
+        task("srgan").complete(recipe("srgan", folder, "model.scale=2"))
 
 
 def test_classes_that_are_said_need_no_labels_to_be_counted(folder):
@@ -159,6 +191,8 @@ def test_a_trained_model_reconstructs_and_morphs(digits, vaekit_here):
         assert walk.size == (12, 12)
         # Eight frames there and back; Pillow writes equal ones as one that lasts longer.
         assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(walk)) == 8 * 80
+    walked = here("morph", "0.png", "1.png", "--run", "run", "-o", "searched.png", "--through", "prior", "--label", 1)
+    assert (walked.returncode, shape(digits / "searched.png")) == (0, (12, 9 * 12, 3)), walked.stderr
     again = here("morph", "0.png", "1.png", "--run", "run", "-o", "walk.gif", "--label", 1)
     assert (again.returncode, "already exists" in again.stderr, "Traceback" in again.stderr) == (2, True, False)
     for arguments in (("reconstruct", "run", "0.png"), ("morph", "0.png", "1.png", "--run", "run")):
@@ -183,7 +217,12 @@ def test_a_trained_model_is_exported_with_its_signatures(digits, vaekit_here):
 
 @pytest.mark.parametrize(
     ("option", "others"),
-    [(["--aligned"], ["--run", "run"]), (["--bundle", "mine"], ["--run", "run"]), (["--label", 1], [])],
+    [
+        (["--through", "code"], []),
+        (["--aligned"], ["--run", "run"]),
+        (["--bundle", "mine"], ["--run", "run"]),
+        (["--label", 1], []),
+    ],
 )
 def test_a_morph_takes_no_option_without_a_use(tmp_path, vaekit_here, option, others):
     done = vaekit_here("morph", "0.png", "1.png", "-o", "strip.png", *option, *others)

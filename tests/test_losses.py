@@ -44,6 +44,14 @@ def test_gaussian_nll_divides_by_the_variance():
     assert value(losses.gaussian_nll(np.ones((1, 4)), np.zeros((1, 4)), sigma=0.5)) == pytest.approx(8.0)
 
 
+def test_learned_gaussian_nll_is_the_density():
+    """Of two pixels 1 and 2 deviations off, s = 1 and e: 1/2 (1 + 4) + log 2 pi + 1, and its smallest where s is it."""
+    got = value(losses.learned_gaussian_nll([[1.0, 2 * math.e]], [[0.0, 0.0]], [[0.0, 2.0]]))
+    assert got == pytest.approx(2.5 + math.log(2 * math.pi) + 1.0, rel=1e-6)
+    at = [value(losses.learned_gaussian_nll([[0.5]], [[0.0]], [[2 * math.log(s)]])) for s in (0.45, 0.5, 0.55)]
+    assert at[1] < min(at[0], at[2])
+
+
 def test_bernoulli_nll():
     # logit log 3 is p = 3/4: a 1 costs log 4/3, a 0 costs log 4; target .5 costs their mean.
     logits = np.full((1, 3), math.log(3.0))

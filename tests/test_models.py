@@ -10,6 +10,8 @@ from keras import ops
 from vaekit import losses
 from vaekit.apps.edit.training import single_changes
 from vaekit.backends.gradients import input_gradient
+from vaekit.models.acgan import ACGAN
+from vaekit.models.aegan import AEGAN
 from vaekit.models.attribute_cvaegan import CHANGED, AttributeCVAEGAN
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.face_ipgan import FaceIPGAN
@@ -26,7 +28,7 @@ from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks.blocks import BilinearUpsampling
 from vaekit.networks.centers import MovingCenters, MovingGaussian
 from vaekit.networks.convolutional import embedder, gaussian_encoder, place_encoder
-from vaekit.networks.dense import NormalizedDense
+from vaekit.networks.dense import NormalizedDense, maxout_discriminator
 from vaekit.networks.fill import pull_push
 
 
@@ -500,6 +502,77 @@ def test_the_dense_semi_supervised_gan_is_noisy_in_training_alone():
     assert drawn.shape == (3, 8, 6, 1)
     assert drawn.min() > 0
     assert drawn.max() < 1
+
+
+def test_the_discriminator_moves_k_times_before_the_generator_does():
+    model = GAN((8, 8, 1), latent_dim=1, steps=2, hidden=((2,), (2,)))
+    assert model.rounds == (("discriminator",), ("discriminator",), ("generator",))
+    moves, objective = [], model.objective
+    model.objective = lambda batch, training: moves.append(1) or objective(batch, training)
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch({"image": np.zeros((2, 8, 8, 1), np.float32)})
+    assert [int(model.optimizer.by_player[p].iterations) for p in ("discriminator", "generator")] == [2, 1]
+    assert len(moves) == 3
+    together = GAN((8, 8, 1), latent_dim=1, hidden=((2,), (2,)))
+    assert together.rounds == (("generator", "discriminator"),)
+    with pytest.raises(ValueError, match="at least 1"):
+        GAN((8, 8, 1), steps=0)
+
+
+def test_a_maxout_unit_is_the_largest_of_its_pieces():
+    """Of a picture of ones, centred 1: pieces k = 0..4 of unit u have weights that add up to (u + 1)(k - 3)."""
+    network = maxout_discriminator((2, 2, 1), hidden=(2,))
+    kernel = np.array([(u + 1) * (k - 3) for u in range(2) for k in range(5)]) / 4
+    network.set_weights([np.tile(kernel, (4, 1)), np.zeros(10), np.array([[1.0], [10.0]]), np.array([0.5])])
+    found = network(np.ones((1, 2, 2, 1), np.float32))
+    np.testing.assert_allclose(numbers(found["features"]), [[1.0, 2.0]], rtol=1e-6)
+    np.testing.assert_allclose(numbers(found["logits"]), [[21.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("real_classes", "expected"), [(False, 3.0), (True, 1.0)])
+def test_acgans_discriminator_pays_for_the_classes_of_generated_images_where_the_paper_says(real_classes, expected):
+    """Class losses of 1 on real and 2 on generated images beside log 4 for the source; the generator pays 2 in both."""
+    model = ACGAN((8, 8, 1), classes=2, latent_dim=2, base=4, real_classes=real_classes)
+    logits = {1.0: [0.0, 0.0, math.log(math.e - 1)], 0.0: [0.0, 0.0, math.log(math.e**2 - 1)]}  # -log p(0) = 1 and 2
+    model.generator = lambda given, training: ops.zeros((2, 8, 8, 1))
+    model.discriminator = lambda x, training: {"logits": ops.array([logits[float(x[0, 0, 0, 0])]] * 2)}
+    found, _ = model.objective({"image": np.ones((2, 8, 8, 1), np.float32), "label": np.array([0, 0])})
+    assert float(found["discriminator"]) == pytest.approx(2 * math.log(2) + expected, rel=1e-5)
+    assert float(found["generator"]) == pytest.approx(math.log(2) + 2.0, rel=1e-5)
+
+
+def test_infogans_networks_for_digits_are_the_papers():
+    """Table 1: 64 and 128 maps, 1024 units, then 1 of D, and 128 and the codes of Q; G has 1024 and 7 x 7 x 128."""
+    model = InfoGAN((28, 28, 1))
+    dense = {
+        name: [layer.units for layer in getattr(model, name).layers if isinstance(layer, keras.layers.Dense)]
+        for name in ("discriminator", "generator")
+    }
+    assert (sorted(dense["discriminator"]), dense["generator"]) == ([1, 12, 128, 1024], [1024, 7 * 7 * 128])
+    maps = [layer.filters for layer in model.discriminator.layers if isinstance(layer, keras.layers.Conv2D)]
+    normalized = [w for layer in model.discriminator.layers for w in layer.weights if "gamma" in w.path]
+    assert (maps, sorted(w.shape[0] for w in normalized)) == ([64, 128], [128, 128, 1024])
+    assert model.latent_dim == 74
+
+
+@pytest.mark.parametrize(("channels", "likelihood", "dims"), [(1, "bernoulli", 16), (3, "gaussian", 64)])
+def test_defaults_are_for_digits_or_for_photos(channels, likelihood, dims):
+    assert VAE((8, 8, channels), latent_dim=2, base=4).likelihood == likelihood
+    assert AEGAN((8, 8, channels), base=4, width=4).latent_dim == dims
+
+
+def test_a_decoder_can_say_how_sure_it_is_of_every_pixel():
+    """A raw answer of 0 is a grey of 1/2 and a sigma of .1; whatever it is, sigma is from 1/200 to 2."""
+    model = VAE((8, 8, 1), latent_dim=2, base=4, likelihood="gaussian", sigma=None)
+    model.encoder = lambda x, training: [ops.zeros((1, 2)), ops.zeros((1, 2))]
+    model.decoder = lambda z, training: ops.zeros((1, 8, 8, 2))
+    found, terms = model.objective({"image": np.full((1, 8, 8, 1), 0.7, np.float32)})
+    # 2 deviations off each of 64 pixels
+    expected = 64 * (0.5 * 2.0**2 + 0.5 * math.log(2 * math.pi) + math.log(0.1))
+    assert float(terms["nll"]) == pytest.approx(expected, rel=1e-5)
+    assert float(found["autoencoder"]) == pytest.approx(expected, rel=1e-5)
+    sigmas = np.exp(0.5 * numbers(model.log_variance(np.array([[-999.0, -999.0], [999.0, 999.0]], np.float32)))).ravel()
+    np.testing.assert_allclose(sigmas, [0.1 * math.exp(-3), 0.1 * math.exp(3)], rtol=1e-5)
 
 
 def test_infogan_draws_noise_a_category_and_uniform_codes():

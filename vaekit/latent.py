@@ -1,8 +1,9 @@
-"""Directions in a space of codes: what sets one set of pictures apart from another."""
+"""Directions in a space of codes, what sets one set of pictures apart from another; and pictures' places in a prior."""
 
 import os
 import secrets
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from vaekit.errors import UserError
 
 RIDGE = 1e-3
 """Keeps the least squares soluble where two attributes always come together."""
+STEPS = 200
+"""Of a search for pictures in a prior."""
 LARGEST = 64_000_000
 """Bytes of a direction, unpacked."""
 
@@ -93,3 +96,59 @@ def load_direction(path: Path) -> Direction:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DirectionError(f"{path}: not a direction: {reason}") from None
     return Direction(step, bundle)
+
+
+def invert(
+    model,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    starts: int = 6,
+    steps: int = STEPS,
+    rate: float = 0.05,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of which a model's sample comes nearest to each picture: argmin over z of ||x - G(z)||^2, by Adam.
+
+    AEGAN's inversion, with G(z) = Dec(G1(z)); of every model that samples, G(z) is its `from_noise`. It depends on
+    where it begins, so it begins at several places, and the best end is kept.
+
+    Args:
+        model: a vaekit.models.generative.Generative; its weights stay.
+        images: [N, H, W, C] in 0..1.
+        labels: as its `sample` takes them.
+        starts: how many places, drawn from N(0, I).
+        steps: of Adam, at each of them.
+        rate: of learning.
+        seed: of the places.
+        progress: called with the share that is done, above 0 and up to 1, after every step.
+
+    Returns:
+        Noise [N, model.drawn_dim], and the squared distance of its sample to each picture [N].
+    """
+    # Who edits photos has no Keras.
+    import keras
+    from keras import ops
+
+    from vaekit.backends.gradients import compiled, input_gradient
+
+    count = len(images)
+    target = ops.convert_to_tensor(np.repeat(np.asarray(images, np.float32), starts, axis=0))
+    told = None if labels is None else np.repeat(labels, starts, axis=0)
+    places = np.random.default_rng(seed).standard_normal((count * starts, model.drawn_dim), np.float32)
+    noise = keras.Variable(places)
+
+    def distances(z):
+        drawn = ops.cast(model.from_noise(z, told), "float32")
+        return ops.sum((target - drawn) ** 2, axis=tuple(range(1, len(target.shape))))
+
+    gradient, adam = compiled(lambda z: input_gradient(distances, z)), keras.optimizers.Adam(rate)
+    for step in range(steps):
+        adam.apply([gradient(ops.convert_to_tensor(noise))], [noise])
+        if progress:
+            progress((step + 1) / steps)
+    found = ops.convert_to_numpy(noise).reshape(count, starts, -1)
+    reached = ops.convert_to_numpy(distances(noise.value)).reshape(count, starts)
+    rows, best = np.arange(count), reached.argmin(axis=1)
+    return found[rows, best], reached[rows, best]

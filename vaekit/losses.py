@@ -6,6 +6,8 @@ one example and a mean over the batch**: with a mean over dimensions instead, th
 term would depend on the size of the image.
 """
 
+import math
+
 from keras import ops
 
 
@@ -50,6 +52,20 @@ def half_squared_distance(a, b, weight=None):
 def gaussian_nll(x, mean, sigma=1.0):
     """-log N(x; mean, sigma^2 I) without its constant: ||x - mean||^2 / (2 sigma^2), in nats."""
     return half_squared_distance(x, mean) / sigma**2
+
+
+def learned_gaussian_nll(x, mean, log_variance):
+    """-log N(x; mean, diag exp(log_variance)), in nats, with its constant: 1/2 sum((x - mean)^2 / s^2 + log 2 pi s^2).
+
+    What a decoder that answers with a variance too minimises (Kingma & Welling 2014, appendix C.2).
+
+    Args:
+        x: [N, ...].
+        mean: [N, ...].
+        log_variance: [N, ...], or what spreads over it.
+    """
+    x, mean, log_variance = (ops.cast(tensor, "float32") for tensor in (x, mean, log_variance))
+    return 0.5 * _sum_mean((x - mean) ** 2 * ops.exp(-log_variance) + log_variance + math.log(2.0 * math.pi))
 
 
 def bernoulli_nll(x, logits):

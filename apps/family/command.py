@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,15 @@ Label = Annotated[
     typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
 ]
 FRONTALIZE = Editing(bundle="frontalize")
+
+
+class Through(enum.StrEnum):
+    """What a walk of a run's model goes through."""
+
+    prior = "prior"
+    code = "code"
+
+
 COLUMNS = 8
 MILLISECONDS = 80
 """Of a frame of a GIF."""
@@ -109,6 +119,15 @@ def morph(
         ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=2, max=256, help="How many pictures.")] = 9,
+    through: Annotated[
+        Through | None,
+        typer.Option(
+            "--through",
+            help="Of a run: the codes that its encoder finds, or its prior, in which both pictures are searched for. "
+            "[default: code, and prior for AEGAN and where there is no encoder]",
+            show_default=False,
+        ),
+    ] = None,
     label: Label = None,
     faces: Faces,
     overwrite: options.Overwrite = False,
@@ -123,6 +142,8 @@ def morph(
       vaekit morph left.jpg right.jpg -o turning.gif
 
       vaekit morph a.png b.png --run runs/vae -o strip.png
+
+      vaekit morph a.png b.png --run runs/gan --through prior -o walk.gif
     """
     import numpy as np
 
@@ -130,7 +151,7 @@ def morph(
     from vaekit.errors import UserError
     from vaekit.outputs import check_file
 
-    of_faces, of_runs = ("face_model", "min_score", "aligned", "runtime", "bundle"), ("label",)
+    of_faces, of_runs = ("face_model", "min_score", "aligned", "runtime", "bundle"), ("label", "through")
     for name in of_runs if run is None else of_faces:
         source = context.get_parameter_source(name)
         if source and source.name == "COMMANDLINE":
@@ -146,7 +167,7 @@ def morph(
         found = surest(first, start, finder), surest(second, end, finder)
         frames = editor.morph(start, end, shares.tolist(), *found)
     else:
-        frames = _walk(run, (first, second), shares, label, editing.max_pixels)
+        frames = _walk(run, (first, second), shares, through, label, editing.max_pixels)
     if output.suffix.lower() == ".gif":
         images.write_animation(output, [*frames, *frames[-2:0:-1]], MILLISECONDS, overwrite=overwrite)
     else:
@@ -154,21 +175,35 @@ def morph(
 
 
 def _walk(
-    run: Path, paths: tuple[Path, Path], shares: np.ndarray, label: int | None, max_pixels: int
+    run: Path,
+    paths: tuple[Path, Path],
+    shares: np.ndarray,
+    through: Through | None,
+    label: int | None,
+    max_pixels: int,
 ) -> list[np.ndarray]:
-    """What a run's model decodes on the line between the latents of two pictures, uint8 [H, W, 3] each."""
+    """What a run's model draws on the line between two pictures in its codes or its prior, uint8 [H, W, 3] each."""
     import keras
     import numpy as np
 
+    from vaekit import batch
     from vaekit.apps.family.tasks import sheet
+    from vaekit.latent import STEPS, invert
 
     model = _restored(run)
-    encode, labels = _able(model, "encode"), _labels(model, label, len(paths), needed=True)
+    by_code = (through or model.through) == "code"
+    encode = _able(model, "encode") if by_code else None
+    labels = _labels(model, label, len(paths), needed=True)
     pictures = np.stack([_read(model, path, max_pixels) for path in paths])
     with model.averages():
-        start, end = keras.ops.convert_to_numpy(encode(pictures, labels))
+        if encode:
+            start, end = keras.ops.convert_to_numpy(encode(pictures, labels))
+        else:
+            with batch.bar(STEPS, "morph") as advance:
+                (start, end), _ = invert(model, pictures, labels, progress=lambda share: advance())
         latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
-        drawn = keras.ops.convert_to_numpy(model.decode(latents, _labels(model, label, len(shares))))
+        decode = model.decode if encode else model.from_noise
+        drawn = keras.ops.convert_to_numpy(decode(latents, _labels(model, label, len(shares))))
     return [sheet(frame[None, None]) for frame in drawn]
 
 

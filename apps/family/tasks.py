@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from keras import ops
 
-from vaekit.data import DataError, crop_resize, shrink, to_unit
+from vaekit.apps.upscale.training import crop
+from vaekit.data import DataError, crop_resize, match_channels, shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models import LABELLED, model_class
 from vaekit.models.cyclegan import CycleGAN
@@ -16,11 +17,13 @@ from vaekit.models.generative import Generative
 from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.semi_supervised_gan import UNLABELLED
 from vaekit.models.srgan import SRGAN
-from vaekit.recipe import Recipe
+from vaekit.recipe import Recipe, RecipeError
 from vaekit.training import Task, sources
 
 LARGEST = 64
 """Side of the pictures in pixels where neither the recipe nor the data asks for less."""
+CROP = 96
+"""Of the crops that SRGAN learns from (Ledig et al. 2017, section 3.2)."""
 SCALE = 4
 """How many times SRGAN enlarges."""
 
@@ -30,7 +33,7 @@ def task(name: str) -> Task:
     tell = TOLD.get(name, _label if name in LABELLED else _nothing)
     return Task(
         model_class(name),
-        functools.partial(_example, tell),
+        functools.partial(_cut if name == "srgan" else _example, tell),
         _measure,
         _preview,
         functools.partial(_complete, name),
@@ -39,13 +42,22 @@ def task(name: str) -> Task:
 
 def _example(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
     """An "image" [H, W, C] float32 in 0..1, the largest crop at the middle, and what else the model is told."""
-    image = item["image"] if item["image"].shape[:2] == shape else fitted(item["image"], shape, rng)
-    image = to_unit(image)
+    return _told(tell, item, to_unit(fitted(item["image"], shape, rng)), rng)
+
+
+def _cut(tell: Callable[..., dict], item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict:
+    """As `_example`, of a crop at any place, with the pixels that the picture has there."""
+    return _told(tell, item, crop(item["image"], shape, rng), rng)
+
+
+def _told(tell: Callable[..., dict], item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     return {"image": image, **tell(item, image, rng)}
 
 
 def fitted(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """The largest crop of an image [h, w, C] uint8 at its middle, resized to (H, W)."""
+    if image.shape[:2] == shape:
+        return image
     return crop_resize(image, shape, rng, rotate=0.0, flip=False, jitter=0.0)
 
 
@@ -74,10 +86,17 @@ def _small(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     return {"small": shrink(image, SCALE, rng)}
 
 
-def _grey(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
-    """Colouring: what is to be translated is the picture's own luma."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image[..., 0]
-    return {"condition": np.repeat(grey[..., None], 3, axis=2)}
+def _translated(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
+    """Pairs: of each picture the other of its name is drawn. Alone, a picture is drawn from its own luma."""
+    if "pair" in item:
+        other = match_channels(fitted(item["pair"](), image.shape[:2], rng), image.shape[2])
+        return {"condition": _of_three(image), "image": to_unit(other)}
+    return {"condition": _of_three(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image)}
+
+
+def _of_three(image: np.ndarray) -> np.ndarray:
+    """[H, W, 3] of [H, W], [H, W, 1] or [H, W, 3]."""
+    return image if image.shape[2:] == (3,) else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
 
 
 def _other(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
@@ -90,7 +109,7 @@ TOLD = {
     "semi_supervised_gan": _label_or_none,
     "siamese": _partner,
     "srgan": _small,
-    "pix2pix": _grey,
+    "pix2pix": _translated,
     "cyclegan": _other,
 }
 """(item, image, generator) -> what else is in an example, where that is not nothing or a label."""
@@ -98,12 +117,16 @@ TOLD = {
 
 def _complete(name: str, recipe: Recipe) -> Recipe:
     """Take from the data what the recipe leaves open: size, channels, number of classes."""
+    if name == "srgan" and recipe.model.get("scale", SCALE) != SCALE:
+        raise RecipeError(f"model.scale: pictures are shrunk {SCALE} times here; SRGAN.fit takes others")
     takes = inspect.signature(model_class(name)).parameters
     source = sources(recipe, "train")
     height, width, channels = source[0]["image"].shape
     size = recipe.train.image_size
     if "image_size" not in recipe.train.model_fields_set:
         size = (height, width) if max(height, width) <= LARGEST else (LARGEST, LARGEST)
+        if name == "srgan":
+            size = min(CROP, height // SCALE * SCALE), min(CROP, width // SCALE * SCALE)
     model = {"image_shape": (*size, channels), "channels": channels, **recipe.model}
     model = {key: value for key, value in model.items() if key in takes or key in recipe.model}
     if name in LABELLED:

@@ -21,22 +21,24 @@ def main(trial: Trial) -> None:
         trial.features(Features()),
         trial.steps(FACE_STEPS),
         "gaussian",
+        latent_dim=64,
         divergence=100.0,
         flip=True,
     )
     x, y, x_test, y_test = mnist(trial.data)
     judge = Classifier(x, y, x_test, y_test, epochs=2)
-    compare("MNIST", x, x_test, trial.features(judge.features), trial.steps(DIGIT_STEPS), "bernoulli", divergence=10.0)
+    known = trial.features(judge.features)
+    compare("MNIST", x, x_test, known, trial.steps(DIGIT_STEPS), "bernoulli", latent_dim=16, divergence=10.0)
 
 
-def compare(name, x, real, features, steps, likelihood, *, divergence, flip=False) -> None:
+def compare(name, x, real, features, steps, likelihood, *, latent_dim, divergence, flip=False) -> None:
     """Train all three and print their distances to images that they have not seen."""
     shape, known = x.shape[1:], features(real)
     found = {}
     for model_name, make in (
-        ("VAE", lambda: VAE(shape, latent_dim=64, base=24, likelihood=likelihood)),
-        ("WAE-GAN", lambda: WAEGAN(shape, latent_dim=64, base=24, divergence=divergence)),
-        ("AEGAN", lambda: AEGAN(shape, latent_dim=64, base=24)),
+        ("VAE", lambda: VAE(shape, latent_dim=latent_dim, base=24, likelihood=likelihood)),
+        ("WAE-GAN", lambda: WAEGAN(shape, latent_dim=latent_dim, base=24, divergence=divergence)),
+        ("AEGAN", lambda: AEGAN(shape, latent_dim=latent_dim, base=24)),
     ):
         model = train(make, {"image": x}, steps, flip=flip)
         found[model_name] = frechet_distance(features(drawn(model, COUNT)), known)

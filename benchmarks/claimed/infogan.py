@@ -10,6 +10,6 @@ STEPS = 8000
 def main(trial: Trial) -> None:
     """Purity of the code that Q reads off the MNIST test digits."""
     x, _, x_test, y_test = mnist(trial.data)
-    model = train(lambda: InfoGAN((28, 28, 1), base=24), {"image": x}, trial.steps(STEPS))
+    model = train(lambda: InfoGAN((28, 28, 1)), {"image": x}, trial.steps(STEPS), batch_size=128)
     codes = in_parts(lambda part: model.read(part)[0], x_test).argmax(axis=1)
     say("purity at least 85 %", f"{purity(y_test, codes):.1%} of {len(x_test)} test digits")

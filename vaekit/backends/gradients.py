@@ -1,4 +1,4 @@
-"""The gradient of a network by its input, within an objective, on the backend that Keras has."""
+"""The gradient of a network by its input, and functions of tensors compiled, on the backend that Keras has."""
 
 import keras
 
@@ -20,3 +20,14 @@ def input_gradient(score, x):
         tape.watch(x)
         total = tf.reduce_sum(score(x))
     return tape.gradient(total, x)
+
+
+def compiled(function):
+    """A function of tensors, traced once for each shape; the variables that it reads are not to change."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, reduce_retracing=True)

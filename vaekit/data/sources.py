@@ -39,7 +39,8 @@ class Source(Protocol):
     """A sequence of items: dicts with "image" [H, W, 1 or 3] uint8 and, where known, "label" (int, or [K]).
 
     An item may know its "partner": a function that draws another image of the same person with a generator, and, with
-    a label too, one that has that label. Its "partner_label" draws such an image's label alone.
+    a label too, one that has that label. Its "partner_label" draws such an image's label alone. Its "name" is that of
+    its file below the folder, without the suffix.
     """
 
     def __len__(self) -> int:
@@ -184,7 +185,7 @@ class FolderSource:
             if path in self.damaged:
                 continue
             try:
-                item: dict[str, Any] = {"image": self._pixels(place)}
+                item: dict[str, Any] = {"image": self._pixels(place), "name": self.name(place)}
             except (images.ImageError, OSError) as error:
                 self.damaged[path] = str(error)
                 log.warning("skipped: %s", error)
@@ -197,6 +198,10 @@ class FolderSource:
                     item["partner_label"] = functools.partial(self._partner_label, place)
             return item
         raise DataError(f"{self.folder}: every image is damaged")
+
+    def name(self, place: int) -> str:
+        """Of a file: its path below the folder, without the suffix."""
+        return self.files[place].relative_to(self.folder).with_suffix("").as_posix()
 
     def _partner(self, place: int, rng: np.random.Generator, label: int | None = None) -> np.ndarray | None:
         """Another image of the same group, or the same one where there is no other that can be read.
@@ -413,20 +418,53 @@ class Subset:
 
 
 class WithOther:
-    """A source whose items know their "other": a function that draws a picture of another source with a generator."""
+    """A source whose items know the pictures of another source.
+
+    Their "other" is a function that draws any of them with a generator, their "pair" one that finds the picture of the
+    same name, or, where files have no names, at the same place.
+    """
 
     def __init__(self, source: Source, other: Source):
         self.source, self.other = source, other
         self.count: int = getattr(source, "count", len(source))
 
+    @functools.cached_property
+    def places(self) -> dict[str, int] | None:
+        """Where the other pictures are, by name; None where they have none."""
+        names = _names(self.other)
+        return None if names is None else {name: place for place, name in enumerate(names)}
+
     def __len__(self):
         return len(self.source)
 
     def __getitem__(self, index):
-        return {**self.source[index], "other": self._draw}
+        item = self.source[index]
+        return {**item, "other": self._draw, "pair": functools.partial(self._pair, item.get("name"), index)}
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         return self.other[int(rng.integers(len(self.other)))]["image"]
+
+    def _pair(self, name: str | None, index: int) -> np.ndarray:
+        if (name is None) != (self.places is None):
+            raise DataError("pairs are of two folders, or of two files: one of these is a folder and one is none")
+        if name is None or self.places is None:
+            if len(self.source) != len(self.other):
+                raise DataError(f"pairs need as many pictures of both: {len(self.source)} and {len(self.other)}")
+            return self.other[index]["image"]
+        if name not in self.places:
+            raise DataError(f"{name}: no picture of that name among the others")
+        item = self.other[self.places[name]]
+        if item["name"] != name:
+            raise DataError(f"{name}: the other picture of that name cannot be read")
+        return item["image"]
+
+
+def _names(source: Source) -> list[str] | None:
+    """The names of a folder's files."""
+    if isinstance(source, Subset):
+        all_names = _names(source.source)
+        return None if all_names is None else [all_names[i] for i in source.indices]
+    return [source.name(place) for place in range(len(source))] if isinstance(source, FolderSource) else None
 
 
 class JoinedSource:

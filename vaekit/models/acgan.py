@@ -19,6 +19,8 @@ class ACGAN(Generative):
         classes: length of the condition c. Labels are [N] integers below it, or [N, classes] attributes of 0 and 1.
         latent_dim: size of z.
         base: channels of the first convolution.
+        real_classes: whether the discriminator's class loss is of real images alone. False is the paper's: it is of
+            generated ones too, and the two players may then agree on classes that are nobody else's.
         generator: functional model in place of the model's own: latents [N, latent_dim] (and with classes the condition
             [N, classes]) -> images [N, H, W, C] in 0..1.
         discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits":
@@ -44,9 +46,10 @@ class ACGAN(Generative):
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
-    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, **kwargs):
+    def __init__(self, image_shape, classes=10, latent_dim=100, base=32, real_classes=False, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.classes, self.latent_dim, self.base = tuple(image_shape), classes, latent_dim, base
+        self.real_classes = real_classes
         # === Networks ===
         self.generator = self.network("generator", decoder, image_shape, latent_dim, base, condition_dim=classes)
         self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=1 + classes)
@@ -54,15 +57,19 @@ class ACGAN(Generative):
 
     # === Objective: eq. 2 and 3 ===
     def objective(self, batch, training=True):
-        """The discriminator maximises L_S + L_C, the generator L_C - L_S, in its form that does not saturate."""
+        """The discriminator maximises L_S + L_C, the generator L_C - L_S, in its form that does not saturate.
+
+        The class loss of real images has no part in the generator's, which it does not depend on.
+        """
         x, labels = batch["image"], batch["label"]
         z = self.prior(ops.shape(x)[0])
         x_p = self.generator([z, self.condition(labels)], training=training)
         real, fake = (self.discriminator(image, training=training)["logits"] for image in (x, x_p))
         l_s = losses.real_log_loss(real[:, :1]) + losses.fake_log_loss(fake[:, :1])
         c_real, c_fake = losses.label_loss(labels, real[:, 1:]), losses.label_loss(labels, fake[:, 1:])
+        l_c = c_real if self.real_classes else c_real + c_fake
         return (
-            {"generator": losses.real_log_loss(fake[:, :1]) + c_fake, "discriminator": l_s + c_real + c_fake},
+            {"generator": losses.real_log_loss(fake[:, :1]) + c_fake, "discriminator": l_s + l_c},
             {"source": l_s, "class_real": c_real, "class_fake": c_fake},
         )
 

@@ -18,7 +18,8 @@ class AEGAN(Autoencoding):
 
     Args:
         image_shape: (H, W, C).
-        latent_dim: length of a code h, and of z.
+        latent_dim: length of a code h, and of z; by default 16 for grey images such as digits, 64 for colour: what is
+            longer than it need be is harder for G1 to draw.
         base: channels of the first convolution.
         image: lambda, weight of D2's verdict in G1.
         width: of the layers of G1 and D1.
@@ -46,8 +47,9 @@ class AEGAN(Autoencoding):
     averaged = ("autoencoder", "generator")
     replaceable = ("encoder", "decoder", "image_discriminator")
 
-    def __init__(self, image_shape, latent_dim=64, base=32, image=1.0, width=256, **kwargs):
+    def __init__(self, image_shape, latent_dim=None, base=32, image=1.0, width=256, **kwargs):
         super().__init__(**kwargs)
+        latent_dim = latent_dim or (16 if image_shape[2] == 1 else 64)
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
         self.image, self.width = image, width
         # === Networks ===
@@ -92,6 +94,8 @@ class AEGAN(Autoencoding):
         return {**super().default_optimizers(), "autoencoder": keras.optimizers.Adam(1e-3)}
 
     # === Use ===
+    through = "prior"
+
     def prior(self, count: int):
         """G1(z): codes."""
         return self.generator(super().prior(count), training=False)

@@ -6,6 +6,7 @@ from keras import ops
 from vaekit import losses
 from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import patch_discriminator
+from vaekit.networks.history import ImageHistory
 from vaekit.networks.unet import residual_unet
 from vaekit.specs import Images, as_images
 
@@ -15,18 +16,19 @@ class CycleGAN(AdversarialModel):
     """G draws a Y of an X, F an X of a Y, and F(G(x)) has to be x again; nobody says which y belongs to which x.
 
     A batch holds "image" [N, H, W, C], some of X, and "other" [N, H, W, C], some of Y, in 0..1. Both generators answer
-    with a change of what they are given, which starts at 0.
+    with a change of what they are given, which starts at 0. L1 distances are those of pictures in -1..1.
 
     Args:
-        channels: C.
+        image_shape: (H, W, C) of training; `to_y` and `to_x` take any size.
         widths: channels of the generators' levels; sides are multiples of 2 ** len(widths).
         cycle: weight of the cycle's L1 distance.
         identity: weight of ||G(y) - y|| and ||F(x) - x||, as a share of `cycle`.
+        kept: how many generated pictures of each kind are kept for the discriminators, 0 for none.
 
     Example:
         >>> import numpy as np
         >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
-        >>> model = CycleGAN(channels=3, widths=(8, 8))
+        >>> model = CycleGAN((16, 16, 3), widths=(8, 8))
         >>> model.compile("adam")
         >>> history = model.fit(images, 255 - images, batch_size=2, verbose=0)
         >>> model.predict(images, verbose=0).shape
@@ -36,31 +38,38 @@ class CycleGAN(AdversarialModel):
     terms = ("cycle_", "identity_", "gan")
     averaged = ("generator",)
 
-    def __init__(self, channels=3, widths=(32, 64, 96), cycle=10.0, identity=0.5, **kwargs):
+    def __init__(self, image_shape, widths=(32, 64, 96), cycle=10.0, identity=0.5, kept=50, **kwargs):
         super().__init__(**kwargs)
-        self.channels, self.widths, self.cycle, self.identity = channels, tuple(widths), cycle, identity
+        self.image_shape, self.widths = tuple(image_shape), tuple(widths)
+        self.cycle, self.identity, self.kept = cycle, identity, kept
+        channels = self.image_shape[2]
         # === Networks ===
         self.forward, self.backward = (residual_unet(channels, channels, 1, self.widths, attention=False) for _ in "GF")
         self.judge_x, self.judge_y = patch_discriminator(channels), patch_discriminator(channels)
+        earlier = [ImageHistory(kept) if kept else None for _ in "XY"]
+        for each in filter(None, earlier):
+            each.build((None, *self.image_shape))
+        self.earlier_x, self.earlier_y = earlier
         self.set_players({"generator": [self.forward, self.backward], "discriminator": [self.judge_x, self.judge_y]})
 
-    # === Objective: eq. 1 to 3, least squares as in section 4, identity as in section 5.2 ===
+    # === Objective: eq. 1 to 3, least squares and history as in section 4, identity as in section 5.2 ===
     def objective(self, batch, training=True):
         """L_GAN(G) + L_GAN(F) + cycle (L_cyc + identity L_id); L_D of both discriminators."""
         x, y = ops.cast(batch["image"], "float32"), ops.cast(batch["other"], "float32")
         to_y, to_x = self.to_y(x, training), self.to_x(y, training)
-        l_cycle = losses.mean_absolute_error(self.to_x(to_y, training), x) + losses.mean_absolute_error(
-            self.to_y(to_x, training), y
-        )
-        l_identity = losses.mean_absolute_error(self.to_y(y, training), y) + losses.mean_absolute_error(
-            self.to_x(x, training), x
-        )
-        judged = [
-            (self._judge(self.judge_x, x, training), self._judge(self.judge_x, to_x, training)),
-            (self._judge(self.judge_y, y, training), self._judge(self.judge_y, to_y, training)),
-        ]
-        l_fool = sum(losses.real_square_loss(fake) for _, fake in judged)
-        l_d = 0.5 * sum(losses.real_square_loss(real) + losses.fake_square_loss(fake) for real, fake in judged)
+        l_cycle = _l1(self.to_x(to_y, training), x) + _l1(self.to_y(to_x, training), y)
+        l_identity = _l1(self.to_y(y, training), y) + _l1(self.to_x(x, training), x)
+        l_fool, l_d = 0.0, 0.0
+        for judge, real, fake, earlier in (
+            (self.judge_x, x, to_x, self.earlier_x),
+            (self.judge_y, y, to_y, self.earlier_y),
+        ):
+            judged = self._judge(judge, fake, training)
+            l_fool += losses.real_square_loss(judged)
+            if earlier is not None and training:
+                judged = self._judge(judge, earlier(fake, self.random_uniform((ops.shape(fake)[0], 2))), training)
+            l_real = losses.real_square_loss(self._judge(judge, real, training))
+            l_d += 0.5 * (l_real + losses.fake_square_loss(judged))
         return (
             {"generator": l_fool + self.cycle * (l_cycle + self.identity * l_identity), "discriminator": l_d},
             {"cycle_": l_cycle, "identity_": l_identity, "gan": l_d},
@@ -78,13 +87,13 @@ class CycleGAN(AdversarialModel):
     @property
     def takes(self):
         """Some of X as x, some of Y as y."""
-        pictures = Images((None, None, self.channels))
+        pictures = Images(self.image_shape)
         return {"image": pictures, "other": pictures}
 
     @property
     def signatures(self):
         """`to_y` and `to_x`."""
-        pictures = {"image": Images((None, None, self.channels))}
+        pictures = {"image": Images((None, None, self.image_shape[2]))}
         return {
             "to_y": Signature(pictures, self.to_y, "translated"),
             "to_x": Signature(pictures, self.to_x, "translated"),
@@ -96,3 +105,8 @@ class CycleGAN(AdversarialModel):
 
     def _judge(self, network, images, training):
         return network(2.0 * images - 1.0, training=training)["logits"]
+
+
+def _l1(a, b):
+    """Mean absolute difference of pictures in 0..1, as of the same in -1..1."""
+    return 2.0 * losses.mean_absolute_error(a, b)

@@ -6,14 +6,15 @@ from keras import ops
 from vaekit import losses
 from vaekit.models.generative import Generative, given
 from vaekit.networks.convolutional import decoder, discriminator
+from vaekit.networks.dense import dense_decoder, maxout_discriminator
 
 
 @keras.saving.register_keras_serializable("vaekit")
 class GAN(Generative):
     """A generator draws from noise, a discriminator tells its images from real ones.
 
-    Its networks are convolutional, as in DCGAN (Radford et al. 2016). With classes it is CGAN: both networks are told
-    the class.
+    Its networks are convolutional, as in DCGAN (Radford et al. 2016), or dense, as in the first paper, of ReLUs and of
+    maxout. With classes it is CGAN: both networks are told the class.
 
     Args:
         image_shape: (H, W, C).
@@ -21,13 +22,17 @@ class GAN(Generative):
         base: channels of the first convolution.
         classes: length of the condition c, 0 for none.
         saturating: whether the generator minimises log(1 - D(G(z))), the minimax game, instead of -log D(G(z)).
+        steps: k, how often the discriminator moves in a step, on the same real images and each time with noise of its
+            own, before the generator moves once (Algorithm 1). None: both move together, from one forward pass.
+        hidden: (generator's, discriminator's) units of each hidden layer of dense networks, such as ((1200, 1200),
+            (240, 240)), the paper's for digits; None for convolutions.
         generator: functional model in place of the model's own: latents [N, latent_dim] (and with classes the condition
             [N, classes]) -> images [N, H, W, C] in 0..1.
         discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits": [N, 1],
-            "features": [N, F], "similarity": [N, h, w, f]}.
+            "features": [N, F], "similarity": [N, h, w, f]}, the last where it is not dense.
 
     Raises:
-        ValueError: a network is given that takes or returns other tensors than the model's own.
+        ValueError: a network is given that takes or returns other tensors than the model's own, or steps is below 1.
 
     Example:
         >>> import numpy as np
@@ -43,14 +48,25 @@ class GAN(Generative):
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
-    def __init__(self, image_shape, latent_dim=100, base=32, classes=0, saturating=False, **kwargs):
+    def __init__(
+        self, image_shape, latent_dim=100, base=32, classes=0, saturating=False, steps=None, hidden=None, **kwargs
+    ):
         super().__init__(**kwargs)
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps is at least 1, not {steps}")
         self.image_shape, self.latent_dim, self.base = tuple(image_shape), latent_dim, base
-        self.classes, self.saturating = classes, saturating
+        self.classes, self.saturating, self.steps, self.hidden = classes, saturating, steps, hidden
         # === Networks ===
-        self.generator = self.network("generator", decoder, image_shape, latent_dim, base, condition_dim=classes)
-        self.discriminator = self.network("discriminator", discriminator, image_shape, base, condition_dim=classes)
-        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
+        told = {"condition_dim": classes}
+        if hidden:
+            own, others = hidden
+            self.generator = self.network("generator", dense_decoder, image_shape, latent_dim, own, **told)
+            self.discriminator = self.network("discriminator", maxout_discriminator, image_shape, others, **told)
+        else:
+            self.generator = self.network("generator", decoder, image_shape, latent_dim, base, **told)
+            self.discriminator = self.network("discriminator", discriminator, image_shape, base, **told)
+        rounds = steps and [("discriminator",)] * steps + [("generator",)]
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]}, rounds)
 
     # === Objective: eq. 1 ===
     def objective(self, batch, training=True):

@@ -26,6 +26,11 @@ class Generative(AdversarialModel):
     classes = 0
 
     @property
+    def through(self) -> str:
+        """What one walks through from picture to picture: "code", what `encode` finds, or "prior", what is sampled."""
+        return "code" if self.encodes else "prior"
+
+    @property
     def takes(self):
         """Images, and labels where there are classes."""
         return {"image": Images(self.image_shape), **self._told}

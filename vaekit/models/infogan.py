@@ -6,7 +6,7 @@ from keras import ops
 from vaekit import losses
 from vaekit.game import Signature
 from vaekit.models.generative import Generative
-from vaekit.networks.convolutional import decoder, discriminator
+from vaekit.networks.convolutional import code_discriminator, decoder
 from vaekit.specs import Images, as_images
 
 
@@ -15,18 +15,18 @@ class InfoGAN(Generative):
     """A GAN part of whose latent, the code, can be read off its images; no label is used.
 
     A latent is noise, then a categorical code (one-hot), then continuous codes, uniform in -1..1. Q(c | x) shares all
-    of the discriminator but its last layer.
+    of the discriminator but its last layer. For digits the networks are those of appendix C.1.
 
     Args:
         image_shape: (H, W, C).
         categories: of the categorical code.
         continuous: how many continuous codes.
         noise_dim: length of what is only noise.
-        base: channels of the first convolution.
+        base: channels of the first convolution; the dense layers have 16 and, Q's, 2 times as many units.
         information: lambda, weight of the mutual information's lower bound L_I.
         generator: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.
         discriminator: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> {"logits":
-            [N, 1 + categories + continuous], "features": [N, F], "similarity": [N, h, w, f]}.
+            [N, 1], "code": [N, categories + continuous]}.
 
     Raises:
         ValueError: a network is given that takes or returns other tensors than the model's own.
@@ -48,15 +48,15 @@ class InfoGAN(Generative):
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
-    def __init__(self, image_shape, categories=10, continuous=2, noise_dim=62, base=32, information=1.0, **kwargs):
+    def __init__(self, image_shape, categories=10, continuous=2, noise_dim=62, base=64, information=1.0, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.categories, self.continuous = tuple(image_shape), categories, continuous
         self.noise_dim, self.base, self.information = noise_dim, base, information
         self.latent_dim = noise_dim + categories + continuous
         # === Networks ===
-        self.generator = self.network("generator", decoder, image_shape, self.latent_dim, base)
+        self.generator = self.network("generator", decoder, image_shape, self.latent_dim, base, hidden=16 * base)
         self.discriminator = self.network(
-            "discriminator", discriminator, image_shape, base, outputs=1 + categories + continuous
+            "discriminator", code_discriminator, image_shape, categories + continuous, base
         )
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]})
 
@@ -66,16 +66,16 @@ class InfoGAN(Generative):
         x = batch["image"]
         z = self.prior(ops.shape(x)[0])
         x_p = self.generator(z, training=training)
-        real, fake = (self.discriminator(image, training=training)["logits"] for image in (x, x_p))
-        l_gan = losses.real_log_loss(real[:, :1]) + losses.fake_log_loss(fake[:, :1])
+        real, fake = (self.discriminator(image, training=training) for image in (x, x_p))
+        l_gan = losses.real_log_loss(real["logits"]) + losses.fake_log_loss(fake["logits"])
         # -L_I without its constant, the entropy of the codes: -E log Q(c | G(z, c)), Q normal where c is continuous
-        category, continuous = self._codes(z)
-        read_category, read_continuous = self._read(fake)
+        category, continuous = self._split(z[:, self.noise_dim :])
+        read_category, read_continuous = self._split(fake["code"])
         l_category = losses.class_loss(ops.argmax(category, axis=-1), read_category)
         l_continuous = losses.gaussian_nll(continuous, read_continuous)
         l_information = self.information * (l_category + l_continuous)
         return (
-            {"generator": losses.real_log_loss(fake[:, :1]) + l_information, "discriminator": l_gan + l_information},
+            {"generator": losses.real_log_loss(fake["logits"]) + l_information, "discriminator": l_gan + l_information},
             {"gan": l_gan, "category": l_category, "continuous_": l_continuous},
         )
 
@@ -101,7 +101,7 @@ class InfoGAN(Generative):
 
     def read(self, images):
         """Q(c | x): probabilities [N, categories] and means [N, continuous] of images [N, H, W, C] in 0..1."""
-        category, continuous = self._read(self.discriminator(as_images(images), training=False)["logits"])
+        category, continuous = self._split(self.discriminator(as_images(images), training=False)["code"])
         return ops.softmax(category), continuous
 
     @property
@@ -111,9 +111,5 @@ class InfoGAN(Generative):
         read = Signature(images, lambda image: ops.concatenate(self.read(image), axis=-1), "code")
         return {**super().signatures, "read": read}
 
-    def _codes(self, z):
-        category = z[:, self.noise_dim : self.noise_dim + self.categories]
-        return category, z[:, self.noise_dim + self.categories :]
-
-    def _read(self, outputs):
-        return outputs[:, 1 : 1 + self.categories], outputs[:, 1 + self.categories :]
+    def _split(self, codes):
+        return codes[:, : self.categories], codes[:, self.categories :]

@@ -22,7 +22,7 @@ class Pix2Pix(AdversarialModel):
         condition_channels: K.
         latent_dim: of the noise.
         widths: channels of the U-Net's levels; sides are multiples of 2 ** len(widths).
-        pixel: weight of the L1 distance.
+        pixel: weight of the L1 distance of pictures in -1..1.
         generator, discriminator: functional models in place of the model's own, of the same inputs and outputs.
 
     Raises:
@@ -59,10 +59,10 @@ class Pix2Pix(AdversarialModel):
         """-log D(x, G(x, z)) + 100 ||y - G(x, z)||; -log D(x, y) - log(1 - D(x, G(x, z)))."""
         x, y = ops.cast(batch["condition"], "float32"), ops.cast(batch["image"], "float32")
         drawn = self.draw(x, self.random_normal((ops.shape(x)[0], self.latent_dim)), training)
+        # As the paper has them, in -1..1: the weight of the L1 distance is one of these.
+        x, y, drawn = (2.0 * image - 1.0 for image in (x, y, drawn))
         real, fake = (
-            self.discriminator(ops.concatenate([2.0 * x - 1.0, 2.0 * image - 1.0], axis=-1), training=training)[
-                "logits"
-            ]
+            self.discriminator(ops.concatenate([x, image], axis=-1), training=training)["logits"]
             for image in (y, drawn)
         )
         l_pixel = losses.mean_absolute_error(y, drawn)

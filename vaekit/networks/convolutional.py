@@ -63,8 +63,13 @@ def gaussian_encoder(image_shape, latent_dim: int, base: int = 32, condition_dim
     return _model(inputs, _gaussian(x, latent_dim, mean_scale=0.05), name="encoder")
 
 
-def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0, activation="sigmoid") -> keras.Model:
-    """Map latents [N, latent_dim] (and a condition [N, K]) to images [N, H, W, C], in 0..1 by default."""
+def decoder(
+    image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0, activation="sigmoid", hidden: int = 0
+) -> keras.Model:
+    """Map latents [N, latent_dim] (and a condition [N, K]) to images [N, H, W, C], in 0..1 by default.
+
+    Where `hidden` is not 0, so many units of a fully connected layer come first.
+    """
     height, width, channels = image_shape
     sizes = stage_sizes(height, width)[::-1]
     widths = _widths(len(sizes) - 1, base)[::-1]
@@ -73,6 +78,8 @@ def decoder(image_shape, latent_dim: int, base: int = 32, condition_dim: int = 0
     if condition_dim:
         inputs.append(layers.Input((condition_dim,), name="condition"))
         x = layers.Concatenate()(inputs)
+    if hidden:
+        x = layers.ReLU()(batch_norm()(layers.Dense(hidden, use_bias=False)(x)))
     x = layers.Dense(sizes[0][0] * sizes[0][1] * widths[0], use_bias=False)(x)
     x = layers.Reshape((*sizes[0], widths[0]))(x)
     for size, filters in zip(sizes[1:], widths, strict=True):
@@ -102,6 +109,24 @@ def discriminator(
     hidden = layers.LeakyReLU(0.2)(hidden)
     logits = layers.Dense(outputs, dtype="float32")(hidden)
     return _model(inputs, {"logits": logits, "features": hidden, "similarity": similarity}, name="discriminator")
+
+
+def code_discriminator(image_shape, codes: int, base: int = 64) -> keras.Model:
+    """Map images to {"logits": [N, 1], "code": [N, codes]}: D, and Q on all of D but its last layer.
+
+    For digits and a base of 64 these are InfoGAN's layers (Chen et al. 2016, table 1): convolutions of 64 and 128, a
+    dense layer of 1024 with batch normalisation, and for Q one of 128 with batch normalisation more.
+    """
+    image = layers.Input(image_shape, name="image")
+    x = layers.Flatten()(_downs(_center(image), stage_sizes(*image_shape[:2]), base, normalize=True)[-1])
+    hidden = _normalized_dense(x, 16 * base)
+    code = layers.Dense(codes, dtype="float32", name="code")(_normalized_dense(hidden, 2 * base))
+    logits = layers.Dense(1, dtype="float32", name="logits")(hidden)
+    return keras.Model(image, {"logits": logits, "code": code}, name="code_discriminator")
+
+
+def _normalized_dense(x, units: int):
+    return layers.LeakyReLU(0.2)(batch_norm()(layers.Dense(units, use_bias=False)(x)))
 
 
 def noisy_classifier(image_shape, classes: int, base: int = 32, noise=0.15, dropout=0.5) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Networks without convolutions, as the semi-supervised GAN has them for digits."""
+"""Networks without convolutions, as GAN and the semi-supervised GAN have them for digits."""
 
 import math
 
@@ -73,3 +73,39 @@ def dense_generator(image_shape, latent_dim: int, hidden) -> keras.Model:
     x = NormalizedDense(math.prod(image_shape), dtype="float32")(x)
     image = layers.Reshape(image_shape, name="image")(layers.Activation("sigmoid", dtype="float32")(x))
     return keras.Model(z, image, name="dense_generator")
+
+
+PIECES = 5
+"""Of a maxout unit (Goodfellow et al. 2014)."""
+
+
+def dense_decoder(image_shape, latent_dim: int, hidden, condition_dim: int = 0) -> keras.Model:
+    """Map latents [N, latent_dim] (and a condition [N, K]) to images [N, H, W, C] in 0..1, by layers of ReLUs."""
+    z = layers.Input((latent_dim,), name="z")
+    inputs, x = _with_condition(z, z, condition_dim)
+    for width in hidden:
+        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
+    x = layers.Dense(math.prod(image_shape), activation="sigmoid", dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(image_shape, name="image", dtype="float32")(x), name="dense_decoder")
+
+
+def maxout_discriminator(image_shape, hidden, condition_dim: int = 0) -> keras.Model:
+    """Map images (and a condition [N, K]) to {"logits": [N, 1], "features": [N, hidden[-1]]}, by layers of maxout.
+
+    A unit is the largest of PIECES affine functions (Goodfellow et al. 2013).
+    """
+    image = layers.Input(image_shape, name="image")
+    inputs, x = _with_condition(image, layers.Flatten()(layers.Rescaling(2.0, offset=-1.0)(image)), condition_dim)
+    for width in hidden:
+        x = layers.Reshape((width, PIECES))(layers.Dense(width * PIECES)(x))
+        x = ops.max(x, axis=-1)
+    logits = layers.Dense(1, dtype="float32")(x)
+    return keras.Model(inputs, {"logits": logits, "features": x}, name="maxout_discriminator")
+
+
+def _with_condition(tensor, x, condition_dim: int):
+    """Inputs, and x with the condition behind it."""
+    if not condition_dim:
+        return tensor, x
+    condition = layers.Input((condition_dim,), name="condition")
+    return [tensor, condition], layers.Concatenate()([x, condition])
