@@ -117,7 +117,7 @@ def test_srgans_crops_are_multiples_of_its_scale(tmp_path):
 
 
 def test_srgan_is_trained_here_at_one_scale(folder):
-    with pytest.raises(RecipeError, match="model.scale: pictures are shrunk 4 times here"):
+    with pytest.raises(RecipeError, match="pictures are shrunk 4 times here"):
         task("srgan").complete(recipe("srgan", folder, "model.scale=2"))
 
 

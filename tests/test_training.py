@@ -17,12 +17,13 @@ import keras
 import numpy as np
 import pytest
 
-from vaekit import apps, images, starting
+from vaekit import apps, checkpoints, images, starting
 from vaekit.apps.inpaint.training import TASK, Inpainter
 from vaekit.apps.recognise.training import TASK as RECOGNISE
 from vaekit.data import DataError
+from vaekit.errors import UserError
 from vaekit.recipe import RecipeError, kept_recipe, load_recipe
-from vaekit.training import batches, blend, build, restore, train
+from vaekit.training import batches, blend, build, evaluate, restore, train
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def whole(looped, tmp_path_factory):
     return folder
 
 
-def train_here(out, name, *changes, data=()):
+def train_here(out, name, *changes, data=(), resume=False):
     """What `vaekit train` does, in this process and untraced, as tracing a step takes longer than a few steps."""
     eager = keras.backend.backend() == "tensorflow"
     if eager:
@@ -88,7 +89,8 @@ def train_here(out, name, *changes, data=()):
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Even though the `tf.config")  # batches are made by tf.data all the same
-            train(load_recipe(apps.recipe_path(name), changes, data), apps.task, start, out, progress=False)
+            recipe = load_recipe(apps.recipe_path(name), changes, data)
+            train(recipe, apps.task, start, out, progress=False, resume=resume)
     finally:
         if eager:
             tf.config.run_functions_eagerly(False)
@@ -366,3 +368,67 @@ def test_the_precision_of_a_recipe_is_its_models_alone(recipe):
     layers = list(model._flatten_layers(include_self=False))
     assert {layer.dtype_policy.name for layer in layers if layer.weights} <= {"mixed_bfloat16", "float32"}
     assert any(layer.dtype_policy.name == "mixed_bfloat16" for layer in layers)
+
+
+@pytest.fixture(scope="module")
+def watched(looped, tmp_path_factory):
+    """A run that keeps its best epoch and ends after one that was not better."""
+    folder = tmp_path_factory.mktemp("watched") / "run"
+    train_here(folder, looped, *WATCHED)
+    return folder
+
+
+WATCHED = ("train.monitor=val_kl", "train.patience=1", "train.epochs=12", "train.keep=12", "train.steps_per_epoch=1")
+
+
+def lines(run):
+    return [{**json.loads(line), "seconds": 0} for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_validation_is_logged_and_changes_no_step(looped, tmp_path):
+    for name, steps in (("with", 2), ("without", 0)):
+        train_here(tmp_path / name, looped, f"train.validation_steps={steps}", "train.epochs=2")
+    with_, without = (lines(tmp_path / name) for name in ("with", "without"))
+    assert {"val_psnr", "val_kl", "val_encoder_loss", "val_discriminator_loss"} <= set(with_[0])
+    assert [{key: value for key, value in line.items() if not key.startswith("val_")} for line in with_] == without
+    found, expected = (arrays(last(tmp_path / name)) for name in ("with", "without"))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value, err_msg=key)
+    # Of the averaged weights, on the same batches as `vaekit evaluate` takes.
+    model, recipe, _ = restore(tmp_path / "with", apps.task)
+    with model.averages():
+        figures = evaluate(model, recipe, apps.task("vaegan"), 2)
+    assert with_[-1]["val_psnr"] == pytest.approx(figures["psnr"], rel=1e-4)
+    assert with_[-1]["val_kl"] == pytest.approx(figures["kl"], rel=1e-4)
+
+
+def test_the_best_epoch_is_kept_and_training_ends_after_one_that_is_not_better(watched):
+    figures = [line["val_kl"] for line in lines(watched)]
+    worse = [later >= min(figures[: place + 1]) for place, later in enumerate(figures[1:])]
+    assert worse.index(True) == len(figures) - 2 if True in worse else len(figures) == 12
+    best = int(np.argmin(figures)) + 1
+    kept, expected = arrays(watched / "best.weights.h5"), arrays(checkpoints.path(watched, best))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(kept[key], value, err_msg=key)
+    assert restore(watched / "best.weights.h5", apps.task)[2]["steps"] == best
+    assert restore(watched, apps.task)[2]["steps"] == len(figures)
+
+
+def test_a_resumed_training_knows_which_epoch_was_best(watched, looped, tmp_path):
+    train_here(tmp_path / "run", looped, *WATCHED, "train.epochs=1")
+    train_here(tmp_path / "run", looped, *WATCHED, resume=True)
+    assert lines(tmp_path / "run") == lines(watched)
+    train_here(tmp_path / "run", looped, *WATCHED, "train.epochs=20", resume=True)
+    assert len(lines(tmp_path / "run")) in (len(lines(watched)), 20)  # patience has ended it before
+
+
+def test_a_figure_that_the_log_does_not_have_is_told(looped, tmp_path):
+    with pytest.raises(UserError, match=r"no figure is called val_fid; there are .*val_psnr"):
+        train_here(tmp_path / "run", looped, "train.monitor=val_fid")
+
+
+def test_a_damaged_best_epoch_is_told(watched, tmp_path):
+    shutil.copytree(watched, tmp_path / "run")
+    (tmp_path / "run" / "best.weights.h5").write_bytes(b"no")
+    with pytest.raises(checkpoints.CheckpointError, match=r"best\.weights\.h5: cannot be read"):
+        restore(tmp_path / "run" / "best.weights.h5", apps.task)

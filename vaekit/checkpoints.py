@@ -18,6 +18,9 @@ from vaekit.images.reading import reason
 ATTEMPTS = 6
 """To give a file its name while Windows keeps it for a process that has it open; the pauses are 3 s in all."""
 
+BEST = "best.weights.h5"
+"""The state of the best epoch so far, in the run's folder."""
+
 _NAME = re.compile(r"epoch-([0-9]+)\.weights\.h5")
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,11 @@ class CheckpointError(UserError):
 def path(run: Path, epochs: int) -> Path:
     """The checkpoint of so many epochs."""
     return run / "checkpoints" / f"epoch-{epochs:06d}.weights.h5"
+
+
+def folder(run: Path) -> Path:
+    """A run's folder, where the run may be named by its best.weights.h5."""
+    return run.parent if run.name == BEST else run
 
 
 def found(run: Path) -> list[Path]:
@@ -67,6 +75,18 @@ def load_newest(model: keras.Model, run: Path) -> int:
         else:
             return _epochs(there[place])
     raise CheckpointError(f"{run}: no checkpoint in it")
+
+
+def load(model: keras.Model, path: Path) -> None:
+    """Load one file.
+
+    Raises:
+        CheckpointError: it is missing or cannot be read.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:  # as in load_newest
+        raise CheckpointError(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def save(model: keras.Model, target: Path) -> None:

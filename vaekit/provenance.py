@@ -44,7 +44,7 @@ def origins(name: str) -> list[dict[str, str]]:
     Raises:
         BundleError: it is neither.
     """
-    run = Path(name)
+    run = checkpoints.folder(Path(name))
     if (run / "recipe.json").exists():
         own, card, facts = run.name, load_recipe_json(run / "recipe.json").card, read(run)
     else:

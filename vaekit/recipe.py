@@ -72,6 +72,14 @@ class Schedule(_Table):
     on_device: bool = False
     """Whether the accelerator makes its batches itself, of pictures that it keeps: on JAX, of some apps."""
     keep: PositiveInt = 2
+    validation_steps: int = Field(4, ge=0)
+    """Batches of validation that are looked at after every epoch, the same ones; 0 for none."""
+    monitor: str | None = None
+    """Figure of the log, such as val_psnr, whose best epoch is kept in best.weights.h5."""
+    mode: Literal["min", "max"] = "min"
+    """Which way `monitor` is better."""
+    patience: PositiveInt | None = None
+    """Epochs without a better one of `monitor` after which training ends."""
     image_size: tuple[PositiveInt, PositiveInt] = (128, 128)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from vaekit import checkpoints
 from vaekit.bundle import BundleError, find
 from vaekit.recipe import RecipeError, parse_recipe
 from vaekit.training import Task, build, restore
@@ -26,7 +27,7 @@ def weights(name: str, tasks: Callable[[str], Task], exporters: Callable[[str], 
         RecipeError: it is neither.
         BundleError: the bundle is damaged.
     """
-    if (Path(name) / "recipe.json").exists():
+    if (checkpoints.folder(Path(name)) / "recipe.json").exists():
         model, *_ = restore(Path(name), tasks)
         with model.averages():
             return {player: _arrays(networks) for player, networks in model.players.items()}

@@ -2,11 +2,8 @@
 
 import contextlib
 import functools
-import json
-import logging
 import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from vaekit import checkpoints, images, provenance
+from vaekit import callbacks, checkpoints, provenance
 from vaekit.data import Batches, Holdout, JoinedSource, ReaderPool, WithOther, open_source
 from vaekit.data.sources import NOT_FILES
 from vaekit.distribution import Place, open_place
-from vaekit.errors import UserError
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
 if TYPE_CHECKING:
     from vaekit.data.on_device import DeviceBatches
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,12 +38,6 @@ class Task:
     """Takes from the data what a recipe leaves open."""
     on_device: Callable[[Recipe], tuple[Any, int]] | None = None
     """recipe -> (a vaekit.data.on_device.Maker of its batches, side of its largest crop)."""
-
-
-class NonFiniteError(UserError, RuntimeError):
-    """A loss or a term is NaN or infinite; names it and the checkpoint that was written."""
-
-    exit_status = 1
 
 
 def sources(recipe: Recipe, split: str) -> JoinedSource:
@@ -206,8 +193,16 @@ def train(
             data.epoch = checkpoints.load_newest(model, run)
         else:
             _start(model, begun)
-        _fit(model, recipe, task, run, place, data, progress)
+        if not _ended(recipe, run, data.epoch):
+            _fit(model, recipe, task, run, place, data, progress)
     return model
+
+
+def _ended(recipe: Recipe, run: Path, epochs: int) -> bool:
+    """Whether `train.patience` has ended the training before."""
+    schedule = recipe.train
+    patience = schedule.patience or math.inf
+    return callbacks.idle(run, epochs, schedule.monitor, schedule.mode) >= patience
 
 
 def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
@@ -223,20 +218,26 @@ def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
 def _fit(
     model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Any, progress: bool
 ) -> None:
-    callbacks: list[keras.callbacks.Callback] = [StopOnNonFinite(run)]
+    chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNonFinite(run)]
     if place.chief:
-        callbacks += [Checkpoints(run, recipe.train.keep), Log(run)]
+        schedule = recipe.train
+        if schedule.validation_steps:
+            kept = batches(recipe, task, "validation", steps=schedule.validation_steps)
+            chosen.append(callbacks.Validation(task.measure, kept))
+        if schedule.monitor:
+            chosen.append(callbacks.Best(run, schedule.monitor, schedule.mode, schedule.patience, data.epoch))
+        chosen += [callbacks.Checkpoints(run, schedule.keep), callbacks.Log(run)]
         if task.preview:
-            callbacks.append(Preview(run, task.preview, batches(recipe, task, "validation", steps=1)[0]))
+            chosen.append(callbacks.Preview(run, task.preview, batches(recipe, task, "validation", steps=1)[0]))
         if keras.backend.backend() == "tensorflow":  # which its files need
-            callbacks.append(keras.callbacks.TensorBoard(run / "logs"))
+            chosen.append(keras.callbacks.TensorBoard(run / "logs"))
     place.fit(
         model,
         data,
         initial_epoch=data.epoch,
         epochs=recipe.train.epochs,
         verbose=("auto" if progress else 2) if place.chief else 0,
-        callbacks=callbacks,
+        callbacks=chosen,
     )
 
 
@@ -253,8 +254,8 @@ def _start(model: keras.Model, begun: dict[str, list]) -> None:
             raise RecipeError(f"train.start: the {player} there is of another shape than this one's") from None
 
 
-FREE = {"train.epochs", "train.workers", "train.keep"}
-"""What may be other than it was where a run goes on: longer, with another number of processes, checkpoints kept."""
+FREE = {f"train.{name}" for name in ("epochs", "workers", "keep", "validation_steps", "monitor", "mode", "patience")}
+"""What may be other than it was where a run goes on: what changes none of its steps."""
 
 
 def _check_same(begun: Recipe, recipe: Recipe, run: Path) -> None:
@@ -275,16 +276,25 @@ def _settings(recipe: Recipe) -> dict:
 def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe, dict]:
     """The model of a run's last whole checkpoint, in float32, its recipe, and what a card says of its training.
 
+    Args:
+        run: its folder, or its best.weights.h5, for the weights of the epoch that `train.monitor` chose.
+        task: finds the task of an `app`.
+
     Raises:
-        RecipeError: the folder is not a run, or has no checkpoint yet.
+        RecipeError: it is not a run, or has no checkpoint yet.
         CheckpointError: none can be read.
     """
+    best, run = run, checkpoints.folder(run)
     recipe = load_recipe_json(run / "recipe.json")
     if not checkpoints.found(run):
         raise RecipeError(f"{run}: no checkpoint in it yet")
     exact = recipe.train.model_copy(update={"precision": "float32"})
     model = build(recipe.model_copy(update={"train": exact}), task(recipe.app))
-    epochs = checkpoints.load_newest(model, run)
+    if best != run:
+        checkpoints.load(model, best)
+        epochs = int(model.optimizer.iterations) // recipe.train.steps_per_epoch
+    else:
+        epochs = checkpoints.load_newest(model, run)
     steps = epochs * recipe.train.steps_per_epoch
     return (
         model,
@@ -295,26 +305,11 @@ def restore(run: Path, task: Callable[[str], Task]) -> tuple[keras.Model, Recipe
             **provenance.read(run),
             "steps": steps,
             "images": steps * recipe.train.batch_size,
-            "seconds": round(sum(line["seconds"] for line in _logged(run) if line["epoch"] <= epochs)),
+            "seconds": round(sum(line["seconds"] for line in callbacks.logged(run, epochs))),
             **recipe.card,
             "recipe": recipe.model_dump(mode="json", exclude={"root", "card"}),
         },
     )
-
-
-def _logged(run: Path) -> list[dict]:
-    """Epochs of a run's log; without the log, or a line of it, the card alone knows less."""
-    try:
-        lines = (run / "log.jsonl").read_text("utf-8", errors="replace").splitlines()
-    except OSError as error:
-        log.warning("%s: cannot be read: how long the training took is not known", error.filename)
-        return []
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a full disk
-            table = json.loads(line)
-            found.append({key: float(table[key]) for key in ("epoch", "seconds")})
-    return found
 
 
 def blend(model: keras.Model, other: keras.Model, share: float) -> None:
@@ -345,76 +340,3 @@ def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict
     found = [task.measure(model, data[step]) for step in range(steps)]
     figures = {name: float(np.mean(np.concatenate([part[name] for part in found]))) for name in found[0]}
     return figures | model.evaluate(data, verbose=0, return_dict=True)
-
-
-class Checkpoints(keras.callbacks.Callback):
-    """Write the whole state at the end of every epoch; keep the last few."""
-
-    def __init__(self, run: Path, keep: int):
-        super().__init__()
-        self.run, self.keep = run, keep
-
-    def on_epoch_end(self, epoch, logs=None):
-        """`epoch` counts from 0; the file's number says how many epochs are done."""
-        checkpoints.save(self.model, checkpoints.path(self.run, epoch + 1))
-        checkpoints.prune(self.run, self.keep)
-
-
-class Log(keras.callbacks.Callback):
-    """Append every epoch's means to log.jsonl."""
-
-    def __init__(self, run: Path):
-        super().__init__()
-        self.path = run / "log.jsonl"
-        self.started = 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Start the clock."""
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """One line an epoch."""
-        seconds = round(time.monotonic() - self.started, 1)
-        line = {"epoch": epoch + 1, "seconds": seconds, **{k: float(v) for k, v in (logs or {}).items()}}
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                print(json.dumps(line), file=file)
-        except OSError as error:  # the card alone needs it
-            log.warning("%s: cannot be written: %s", self.path, error.strerror)
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stop as soon as a loss or a term is not finite, and leave a checkpoint of that state to look at."""
-
-    def __init__(self, run: Path):
-        super().__init__()
-        self.run = run
-
-    def on_train_batch_end(self, batch, logs=None):
-        """The means of an epoch stay non-finite once a step was; so none is missed."""
-        bad = [name for name, value in logs.items() if not math.isfinite(float(value))]
-        if bad:
-            path = self.run / "non-finite.weights.h5"
-            checkpoints.save(self.model, path)
-            raise NonFiniteError(f"{', '.join(bad)} not finite at step {batch + 1} of this epoch; state kept in {path}")
-
-
-class Preview(keras.callbacks.Callback):
-    """Draw the same validation examples at the end of every epoch that is a power of two or ends ten."""
-
-    def __init__(self, run: Path, preview: Callable[[keras.Model, dict], np.ndarray], batch: dict):
-        super().__init__()
-        self.run, self.preview, self.batch = run, preview, batch
-
-    def on_epoch_end(self, epoch, logs=None):
-        """previews/epoch-N.png, with averaged weights."""
-        done = epoch + 1
-        if done % 10 and done & (done - 1):
-            return
-        (self.run / "previews").mkdir(exist_ok=True)
-        # Of several workers only the chief gets here, and all must go on with the same noise.
-        noise = ops.convert_to_numpy(self.model.seeds.state)
-        with self.model.averages():
-            sheet = self.preview(self.model, self.batch)
-        self.model.seeds.state.assign(noise)
-        images.write(self.run / "previews" / f"epoch-{done:06d}.png", sheet, overwrite=True)
