@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from vaekit.apps import implied, recipe_path, task
 from vaekit.data import DataError
 from vaekit.models import FAMILY, LABELLED, model_class
 from vaekit.recipe import RecipeError, load_recipe
-from vaekit.training import batches, build
+from vaekit.training import batches, build, sources
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +228,70 @@ def test_a_trained_model_is_exported_with_its_signatures(digits, vaekit_here):
 def test_a_morph_takes_no_option_without_a_use(tmp_path, vaekit_here, option, others):
     done = vaekit_here("morph", "0.png", "1.png", "-o", "strip.png", *option, *others)
     assert (done.returncode, done.stderr.startswith(f"vaekit: {option[0]} has no use")) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    """Pictures of two classes, each in a folder of its name, and a list of them elsewhere."""
+    base = tmp_path_factory.mktemp("flowers")
+    rng = np.random.default_rng(0)
+    for name in ("tulip", "daisy"):
+        (base / "all" / name).mkdir(parents=True)
+        for number in range(4):
+            images.write(base / "all" / name / f"{number}.png", rng.integers(0, 255, (16, 16, 3), np.uint8))
+    rows = [f"all/{name}/{number}.png,{name}" for name in ("tulip", "daisy") for number in (0, 1, 2)]
+    (base / "some.csv").write_text("\n".join(["file,kind", *rows]))
+    return base
+
+
+def of_flowers(name, data, *changes):
+    settings = ["model.base=4", "train.batch_size=4", "train.epochs=1", "train.steps_per_epoch=1", *changes]
+    return load_recipe(recipe_path(name), [*implied(name), "data.holdout.every=4", *settings], [str(data)])
+
+
+def test_folders_are_classes(flowers):
+    loaded = task("cgan").complete(of_flowers("cgan", flowers / "all"))
+    assert (loaded.data[0].labels, loaded.model["classes"]) == ("/", 2)
+    source = sources(loaded, "train").sources[0].source
+    assert source.classes == ["daisy", "tulip"]
+    assert [source[i]["label"] for i in range(8)] == [0, 0, 0, 0, 1, 1, 1, 1]
+    pairs = task("siamese").complete(of_flowers("siamese", flowers / "all", "model={widths=[4, 8]}"))
+    assert pairs.data[0].partner == "/"
+
+
+def test_a_list_is_data(flowers, tmp_path):
+    loaded = task("cgan").complete(of_flowers("cgan", flowers / "some.csv", "data.labels=kind"))
+    source = sources(loaded, "train").sources[0].source
+    assert [path.relative_to(flowers).as_posix() for path in source.files][:2] == ["all/tulip/0.png", "all/tulip/1.png"]
+    assert ([source[i]["label"] for i in range(6)], source.classes) == ([1, 1, 1, 0, 0, 0], ["daisy", "tulip"])
+    (tmp_path / "list.csv").write_text(f"file\n{flowers / 'all' / 'tulip' / '0.png'}\nnone.png\n")
+    with pytest.raises(DataError, match=r"list\.csv: names none\.png, which is not there"):
+        sources(of_flowers("gan", tmp_path / "list.csv"), "train")
+
+
+def test_a_picture_beside_the_folders_of_classes_is_told(flowers, tmp_path):
+    shutil.copytree(flowers / "all", tmp_path / "all")
+    shutil.copy(flowers / "all" / "tulip" / "0.png", tmp_path / "all" / "stray.png")
+    with pytest.raises(DataError, match=r"stray\.png: lies in no folder that would be its class"):
+        sources(of_flowers("cgan", tmp_path / "all", "data.labels=/"), "train")
+
+
+def test_data_of_other_classes_are_not_joined(flowers, tmp_path):
+    shutil.copytree(flowers / "all" / "tulip", tmp_path / "rose")
+    shutil.copytree(flowers / "all" / "daisy", tmp_path / "daisy")
+    loaded = load_recipe(recipe_path("cgan"), implied("cgan"), [str(flowers / "all"), str(tmp_path)])
+    with pytest.raises(DataError, match="data of other classes: daisy, tulip, and daisy, rose"):
+        task("cgan").complete(loaded)
+
+
+def test_a_class_is_asked_for_by_its_name(flowers, tmp_path, vaekit_here):
+    sets = ["model.base=4", "model.latent_dim=2", "train.epochs=1", "train.steps_per_epoch=1", "train.batch_size=2"]
+    arguments = [part for each in (*sets, "data.holdout.every=4") for part in ("--set", each)]
+    assert vaekit_here("train", "cgan", "--data", flowers / "all", "--out", "run", *arguments).returncode == 0
+    for label, name in (("tulip", "named.png"), ("1", "numbered.png")):
+        assert vaekit_here("sample", "run", "-o", name, "-n", 2, "--label", label).returncode == 0
+    named, numbered = (images.read(tmp_path / f"{name}.png").pixels for name in ("named", "numbered"))
+    np.testing.assert_array_equal(named, numbered)
+    done = vaekit_here("sample", "run", "-o", "rose.png", "--label", "rose")
+    assert done.returncode == 2
+    assert "--label rose: the model has 2 classes, daisy, tulip" in done.stderr

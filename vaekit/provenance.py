@@ -1,4 +1,4 @@
-"""What a run was made from: data with counts, commands, the weights that it started from, and their terms."""
+"""What a run was made from: data and classes, commands, and the weights that it started from, with their terms."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ def begin(run: Path, recipe: Recipe, source: JoinedSource, command: str | None) 
         for table, count in zip(recipe.data, source.counts, strict=True)
     ]
     started = [each for name in recipe.train.start for each in origins(name)]
-    _write(run, {"data": data, "commands": [command] if command else [], "started_from": started})
+    classes = {"classes": source.classes} if source.classes else {}
+    _write(run, {"data": data, **classes, "commands": [command] if command else [], "started_from": started})
 
 
 def go_on(run: Path, command: str | None) -> None:

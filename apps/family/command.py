@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 verbs = typer.Typer()
 Run = Annotated[Path, typer.Argument(parser=options.path, help="A run of `vaekit train`.", show_default=False)]
 Label = Annotated[
-    int | None,
-    typer.Option("--label", min=0, help="The class to draw, where the model has classes.", show_default=False),
+    str | None,
+    typer.Option("--label", help="The class, a name or a number, where the model has classes.", show_default=False),
 ]
 FRONTALIZE = Editing(bundle="frontalize")
 
@@ -48,7 +48,7 @@ def sample(
 ) -> None:
     """Draw new pictures with a trained model, side by side in one file.
 
-    Examples: vaekit sample runs/vae -o samples.png; vaekit sample runs/cvaegan -o threes.png --label 3 -n 16
+    Examples: vaekit sample runs/vae -o samples.png; vaekit sample runs/flowers -o tulips.png --label tulip -n 16
     """
     from vaekit.outputs import check_file
 
@@ -63,7 +63,7 @@ def sample(
     model = _restored(run)
     model.seeds.state.assign(keras.random.SeedGenerator(seed).state)
     with model.averages():
-        drawn = keras.ops.convert_to_numpy(model.sample(count, _labels(model, label, count)))
+        drawn = keras.ops.convert_to_numpy(model.sample(count, _labels(run, model, label, count)))
     columns = min(COLUMNS, count)
     blank = np.ones((-count % columns, *drawn.shape[1:]), drawn.dtype)
     rows = np.concatenate([drawn, blank]).reshape(-1, columns, *drawn.shape[1:])
@@ -95,7 +95,7 @@ def reconstruct(
     from vaekit.apps.family.tasks import sheet
 
     model = _restored(run)
-    redraw, labels = _able(model, "reconstruct"), _labels(model, label, len(found), needed=True)
+    redraw, labels = _able(model, "reconstruct"), _labels(run, model, label, len(found), needed=True)
     pictures = np.stack([_read(model, item.path, max_pixels) for item in found])
     with model.averages():
         redrawn = keras.ops.convert_to_numpy(redraw(pictures, labels))
@@ -179,7 +179,7 @@ def _walk(
     paths: tuple[Path, Path],
     shares: np.ndarray,
     through: Through | None,
-    label: int | None,
+    label: str | None,
     max_pixels: int,
 ) -> list[np.ndarray]:
     """What a run's model draws on the line between two pictures in its codes or its prior, uint8 [H, W, 3] each."""
@@ -193,7 +193,7 @@ def _walk(
     model = _restored(run)
     by_code = (through or model.through) == "code"
     encode = _able(model, "encode") if by_code else None
-    labels = _labels(model, label, len(paths), needed=True)
+    labels = _labels(run, model, label, len(paths), needed=True)
     pictures = np.stack([_read(model, path, max_pixels) for path in paths])
     with model.averages():
         if encode:
@@ -203,7 +203,7 @@ def _walk(
                 (start, end), _ = invert(model, pictures, labels, progress=lambda share: advance())
         latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
         decode = model.decode if encode else model.from_noise
-        drawn = keras.ops.convert_to_numpy(decode(latents, _labels(model, label, len(shares))))
+        drawn = keras.ops.convert_to_numpy(decode(latents, _labels(run, model, label, len(shares))))
     return [sheet(frame[None, None]) for frame in drawn]
 
 
@@ -227,18 +227,32 @@ def _able(model: Generative, what: str):
     return getattr(model, what)
 
 
-def _labels(model: Generative, label: int | None, count: int, *, needed: bool = False) -> np.ndarray | None:
+def _labels(
+    run: Path, model: Generative, label: str | None, count: int, *, needed: bool = False
+) -> np.ndarray | None:
+    """The class that is asked for, `count` times; None where none is.
+
+    Raises:
+        UserError: the model has no such class, or one is needed.
+    """
     import numpy as np
 
+    from vaekit import checkpoints, provenance
     from vaekit.errors import UserError
 
+    names = provenance.read(checkpoints.folder(run)).get("classes", [])
+    there = ", ".join(names) if names else f"0 to {model.classes - 1}"
     if label is None:
         if needed and model.classes:
-            raise UserError(f"--label is needed: the model has {model.classes} classes, 0 to {model.classes - 1}")
+            raise UserError(f"--label is needed: the model has {model.classes} classes, {there}")
         return None
-    if label >= model.classes:
-        raise UserError(f"--label {label}: the model has {model.classes or 'no'} classes")
-    return np.full(count, label)
+    if label in names:
+        return np.full(count, names.index(label))
+    if not model.classes:
+        raise UserError(f"--label {label}: the model has no classes")
+    if not label.isdecimal() or int(label) >= model.classes:
+        raise UserError(f"--label {label}: the model has {model.classes} classes, {there}")
+    return np.full(count, int(label))
 
 
 def _read(model: Generative, path: Path, max_pixels: int) -> np.ndarray:

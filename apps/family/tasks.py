@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from vaekit.apps.upscale.training import crop
-from vaekit.data import DataError, crop_resize, match_channels, shrink, to_unit
+from vaekit.data import FOLDERS, DataError, crop_resize, match_channels, shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models import LABELLED, model_class
 from vaekit.models.cyclegan import CycleGAN
@@ -121,6 +121,14 @@ def _complete(name: str, recipe: Recipe) -> Recipe:
         raise RecipeError(f"model.scale: pictures are shrunk {SCALE} times here; SRGAN.fit takes others")
     takes = inspect.signature(model_class(name)).parameters
     source = sources(recipe, "train")
+    if name in LABELLED and all(_whole(part, "has_class_folders") for part in source.sources):
+        column = {"partner": FOLDERS} if name == "siamese" else {"labels": FOLDERS}
+        told = {**column, **({"partner": FOLDERS} if name == "ipgan" else {})}
+        data = [
+            table if table.labels or table.partner else table.model_copy(update=told) for table in recipe.data
+        ]
+        recipe = recipe.model_copy(update={"data": tuple(data)})
+        source = sources(recipe, "train")
     height, width, channels = source[0]["image"].shape
     size = recipe.train.image_size
     if "image_size" not in recipe.train.model_fields_set:
@@ -135,11 +143,16 @@ def _complete(name: str, recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": model, "train": train})
 
 
+def _whole(part, name: str):
+    """An attribute of the source of which a part was taken; None where it has none."""
+    return getattr(getattr(part, "source", part), name, None)
+
+
 def _classes(source) -> int:
     """How many classes, or attributes, the labels are of."""
     counts = [0]
     for part in source.sources:
-        labels = getattr(getattr(part, "source", part), "labels", None)
+        labels = _whole(part, "labels")
         if labels is not None:
             labels = np.asarray(labels)
             counts.append(int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1])

@@ -18,7 +18,7 @@ from vaekit import images
 from vaekit.data.augment import match_channels
 from vaekit.errors import UserError
 from vaekit.images.reading import reason
-from vaekit.inputs import check_readable, image_files
+from vaekit.inputs import check_readable, image_files, look
 
 KEEP_BYTES = 1_000_000_000
 """Of decoded images that a folder keeps in memory."""
@@ -67,6 +67,10 @@ class Holdout:
         return number % self.every == 0
 
 
+FOLDERS = "/"
+"""In place of a CSV's column: the name of the folder in the source's that an image lies in."""
+
+
 def open_source(
     spec: str,
     *,
@@ -76,16 +80,16 @@ def open_source(
     balance: float = 0.0,
     partner: str | None = None,
 ) -> Source:
-    """Open a folder, `file.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
+    """Open a folder, a CSV file that lists images, `FILE.npz`, `tfds:NAME[:SPLIT]` or `rendered:COUNT`.
 
     Args:
         spec: where the images are.
         split: "train" or "validation" of `holdout`; None takes all.
-        labels: the CSV's column of labels (folders), words are numbered in sorted order; or several columns of 0
-            and 1, then a label is [K] float32, and `!COLUMN` is 1 where COLUMN is 0; or FILE.npz:ARRAY beside the
+        labels: the CSV's column of labels (folders), or FOLDERS; words are numbered in sorted order; or several columns
+            of 0 and 1, then a label is [K] float32, and `!COLUMN` is 1 where COLUMN is 0; or FILE.npz:ARRAY beside the
             folder, with a row [K] for every row of the CSV. Of rendered faces: "traits", what a person is drawn from.
         holdout: how the split is made.
-        partner: the CSV's column that images of one person share (folders).
+        partner: the CSV's column that images of one person share (folders), or FOLDERS.
         balance: images with a label of 0 or 1 that fewer than this share have are met so often that it is met.
 
     Raises:
@@ -107,7 +111,9 @@ def open_source(
     elif spec.endswith(".npz"):
         source = NpzSource(Path(os.path.expanduser(spec)))
     else:
-        source = FolderSource(Path(os.path.expanduser(spec)), labels, partner)
+        path = Path(os.path.expanduser(spec))
+        table = path if spec.lower().endswith(".csv") else None
+        source = FolderSource(path.parent if table else path, labels, partner, table)
     if split is None:
         return source
     holdout = holdout or Holdout()
@@ -142,30 +148,32 @@ def balanced(chosen: Sequence[int], labels: np.ndarray, share: float) -> list[in
 
 
 class FolderSource:
-    """Every image below a folder, in natural order; labels from FOLDER.csv or FOLDER/labels.csv.
+    """Every image below a folder, in natural order; labels from FOLDER.csv or FOLDER/labels.csv. Or what a CSV lists.
 
     Links to folders are followed, each folder once; hidden files are left out. A file that cannot be read is counted
     in `damaged`, and another stands in for it.
     """
 
-    def __init__(self, folder: Path, labels: Labels = None, partner: str | None = None):
-        try:
-            if not folder.is_dir():
-                raise DataError(f"{folder}: no such folder")
-            found = image_files(folder, warn=log.warning)
-        except DataError:
-            raise
-        except (OSError, UserError) as error:
-            raise DataError(str(error)) from None
-        self.folder = folder
-        self.files = sorted(found, key=_natural)
-        if not self.files:
-            raise DataError(f"{folder}: no images in it")
+    def __init__(self, folder: Path, labels: Labels = None, partner: str | None = None, table: Path | None = None):
+        self.folder, self.listed = folder, dict[Path, str]()
+        if table:
+            self.rows = _read_table(table)
+            self.listed = {folder / name: name for name in self.rows}
+            self.files = list(self.listed)
+            for path, name in self.listed.items():
+                if look(path) is None:
+                    raise DataError(f"{table}: names {name}, which is not there")
+        else:
+            self.files = sorted(_found(folder), key=_natural)
+            if not self.files:
+                raise DataError(f"{folder}: no images in it")
+            self.rows = self._read_rows()
         self.damaged: dict[Path, str] = {}
         self.kept: dict[int, np.ndarray] = {}
         self.room = KEEP_BYTES
-        self.rows = self._read_rows()
         self.labels: Any = None
+        self.classes: list[str] | None = None
+        """Names of the labels, where they have some."""
         if isinstance(labels, str):
             self.labels = self._array(labels) if ".npz:" in labels else self._numbered(labels)
         elif labels is not None:
@@ -255,7 +263,23 @@ class FolderSource:
         except ValueError:
             raise DataError(f"{self.folder}: column {holdout.column} does not hold numbers") from None
 
+    @property
+    def has_class_folders(self) -> bool:
+        """Whether all images lie in folders of the folder's, of which there are several, and no CSV tells of them."""
+        folders = {self._class_folder(path) for path in self.files}
+        return not self.rows and "" not in folders and len(folders) > 1
+
+    def _class_folder(self, path: Path) -> str:
+        """The first folder below the source's that a file lies in; "" where it lies in none."""
+        parts = Path(self._key(path)).parts
+        return parts[0] if len(parts) > 1 else ""
+
     def _column(self, column: str) -> list[str]:
+        if column == FOLDERS:
+            found = [self._class_folder(path) for path in self.files]
+            if "" in found:
+                raise DataError(f"{self.files[found.index('')]}: lies in no folder that would be its class")
+            return found
         there = list(next(iter(self.rows.values()), {}))
         if column not in there:
             raise DataError(f"{self.folder}: no column {column}; there are: {', '.join(there) or 'none (no CSV)'}")
@@ -271,7 +295,8 @@ class FolderSource:
         values = self._column(column)
         if all(re.fullmatch(r"-?\d+", v) for v in values):
             return [int(v) for v in values]
-        place = {value: i for i, value in enumerate(sorted(set(values)))}
+        self.classes = sorted(set(values))
+        place = {value: i for i, value in enumerate(self.classes)}
         return [place[v] for v in values]
 
     def _attributes(self, columns: Sequence[str]) -> np.ndarray:
@@ -304,18 +329,32 @@ class FolderSource:
         there = Path(os.path.abspath(self.folder))
         for path in (there.with_name(f"{there.name}.csv"), self.folder / "labels.csv"):
             if path.is_file():
-                try:
-                    with path.open(encoding="utf-8-sig", newline="") as file:
-                        rows = list(csv.DictReader(file))
-                except (OSError, UnicodeDecodeError, csv.Error) as error:
-                    raise DataError(f"{path}: cannot be read: {reason(error)}") from None
-                if not rows or "file" not in rows[0]:
-                    raise DataError(f"{path}: expected a header with a column named file")
-                return {row.pop("file"): row for row in rows}
+                return _read_table(path)
         return {}
 
     def _key(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
+        return self.listed.get(path) or path.relative_to(self.folder).as_posix()
+
+
+def _found(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    try:
+        return image_files(folder, warn=log.warning)
+    except (OSError, UserError) as error:
+        raise DataError(str(error)) from None
+
+
+def _read_table(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a CSV, without their column "file", by what stands in it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
+    if not rows or "file" not in rows[0]:
+        raise DataError(f"{path}: expected a header with a column named file")
+    return {row.pop("file"): row for row in rows}
 
 
 class NpzSource:
@@ -473,6 +512,9 @@ class JoinedSource:
     Args:
         sources: at least one.
         weights: how often each is drawn, in proportion; by their sizes where None.
+
+    Raises:
+        DataError: there is none, or their classes have other names, so that a number would stand for several.
     """
 
     def __init__(self, sources: Sequence[Source], weights: Sequence[float] | None = None):
@@ -481,6 +523,12 @@ class JoinedSource:
         self.sources = list(sources)
         shares = np.asarray(weights if weights is not None else [len(s) for s in sources], float)
         self.shares = shares / shares.sum()
+        named = [getattr(getattr(source, "source", source), "classes", None) for source in sources]
+        for each in named:
+            if each != named[0]:
+                raise DataError(f"data of other classes: {_few(named[0])}, and {_few(each)}")
+        self.classes: list[str] | None = named[0]
+        """Names of the labels, where they have some."""
 
     @property
     def counts(self) -> list[int]:
@@ -500,6 +548,10 @@ class JoinedSource:
     def draw(self, place: int, index: int) -> dict:
         """Item `index` of source `place`."""
         return {**self.sources[place][index], "source": place}
+
+
+def _few(names: list[str] | None) -> str:
+    return "numbers" if names is None else ", ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
 
 
 def _natural(path: Path) -> list:
