@@ -1,4 +1,4 @@
-"""`vaekit sample`, `vaekit reconstruct` and `vaekit morph`: what a trained model of the family can do."""
+"""`vaekit sample`, `reconstruct`, `morph` and `apply`: what a trained model of the family can do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaekit import options
-from vaekit.verbs import Editing, Faces, grouped, surest
+from vaekit.verbs import Editing, Faces, Files, grouped, surest
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from vaekit.game import AdversarialModel
     from vaekit.models.generative import Generative
 
 verbs = typer.Typer()
@@ -174,6 +175,72 @@ def morph(
         images.write(output, np.concatenate(frames, axis=1), overwrite=overwrite)
 
 
+@verbs.command()
+@grouped
+def apply(
+    *,
+    run: Run,
+    inputs: options.Inputs,
+    does: Annotated[
+        str | None, typer.Option("--does", help="What of all that the model can. [default: the first]")
+    ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", parser=options.path, help="The second picture, where it takes two.", show_default=False),
+    ] = None,
+    label: Label = None,
+    files: Files,
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+) -> None:
+    """Have a trained model of the family do what it does: translate, enlarge, classify, compare pictures.
+
+    Pictures are written as files are edited. Numbers are printed as CSV, a line a picture.
+
+    Examples:
+
+      vaekit apply runs/pix2pix sketches/ -o drawn/
+
+      vaekit apply runs/siamese faces/*.jpg --does distance --with anna.jpg > distances.csv
+
+      vaekit apply runs/ipgan anna.jpg --does transfer --with bert.jpg -o anna-as-bert.png
+    """
+    from vaekit import batch, console, images
+    from vaekit.errors import UserError
+
+    targets = files.plan(inputs, "apply")
+    if targets.stream:
+        raise UserError("-o -: this command writes files; numbers are printed in any case")
+    from vaekit.apps import task
+    from vaekit.apps.family.applying import Applied, table
+    from vaekit.training import restore
+
+    model, recipe, _ = restore(run, task)
+    applied = Applied(model, recipe, does)
+    applied.label = _labels(run, model, label, 1, needed=applied.takes_label)
+    if applied.takes_two != (other is not None):
+        needed = f"{applied.name} takes two pictures" if applied.takes_two else f"{applied.name} takes one picture"
+        raise UserError(f"--with {other or 'is needed'}: {needed}")
+    second = None if other is None else _eight_bit(images.read(other, max_pixels=max_pixels).pixels)
+    rows, failed = {}, False
+    with model.averages(), batch.bar(len(targets.inputs), "apply") as advance:
+        for item in targets.inputs:
+            try:
+                answer = applied(_eight_bit(images.read(item.path, max_pixels=max_pixels).pixels), second)
+                if answer.ndim == 1:
+                    rows[item.path] = answer
+                else:
+                    for path in targets.paths(item, answer.shape):
+                        targets.write(path, answer)
+            except images.ImageError as error:  # one bad file does not end a folder
+                console.warn(str(error))
+                failed = True
+            advance()
+    for line in table(list(rows), list(rows.values())) if rows else ():
+        console.say(line)
+    if failed:
+        raise typer.Exit(1)
+
+
 def _walk(
     run: Path,
     paths: tuple[Path, Path],
@@ -228,7 +295,7 @@ def _able(model: Generative, what: str):
 
 
 def _labels(
-    run: Path, model: Generative, label: str | None, count: int, *, needed: bool = False
+    run: Path, model: AdversarialModel, label: str | None, count: int, *, needed: bool = False
 ) -> np.ndarray | None:
     """The class that is asked for, `count` times; None where none is.
 
@@ -241,17 +308,18 @@ def _labels(
     from vaekit.errors import UserError
 
     names = provenance.read(checkpoints.folder(run)).get("classes", [])
-    there = ", ".join(names) if names else f"0 to {model.classes - 1}"
+    classes = getattr(model, "classes", 0)
+    there = ", ".join(names) if names else f"0 to {classes - 1}"
     if label is None:
-        if needed and model.classes:
-            raise UserError(f"--label is needed: the model has {model.classes} classes, {there}")
+        if needed and classes:
+            raise UserError(f"--label is needed: the model has {classes} classes, {there}")
         return None
     if label in names:
         return np.full(count, names.index(label))
-    if not model.classes:
+    if not classes:
         raise UserError(f"--label {label}: the model has no classes")
-    if not label.isdecimal() or int(label) >= model.classes:
-        raise UserError(f"--label {label}: the model has {model.classes} classes, {there}")
+    if not label.isdecimal() or int(label) >= classes:
+        raise UserError(f"--label {label}: the model has {classes} classes, {there}")
     return np.full(count, int(label))
 
 

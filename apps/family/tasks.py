@@ -91,7 +91,12 @@ def _translated(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict
     if "pair" in item:
         other = match_channels(fitted(item["pair"](), image.shape[:2], rng), image.shape[2])
         return {"condition": _of_three(image), "image": to_unit(other)}
-    return {"condition": _of_three(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image)}
+    return {"condition": grey_of_three(image)}
+
+
+def grey_of_three(image: np.ndarray) -> np.ndarray:
+    """The luma of an image [H, W, 1] or [H, W, 3], three times: [H, W, 3]."""
+    return _of_three(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image)
 
 
 def _of_three(image: np.ndarray) -> np.ndarray:

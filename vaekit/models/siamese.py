@@ -79,6 +79,10 @@ class Siamese(AdversarialModel):
         """f(x): [N, embedding_dim] of unit length, of images [N, H, W, C] in 0..1."""
         return self.embedder(as_images(images), training=False)["embedding"]
 
+    def distance(self, images, others):
+        """||f(x) - f(x')||^2, in 0..4: [N, 1] of images and others [N, H, W, C] in 0..1."""
+        return ops.sum((self.embed(images) - self.embed(others)) ** 2, axis=1, keepdims=True)
+
     @property
     def takes(self):
         """Pictures, others of the same people, and who they are."""
@@ -87,5 +91,9 @@ class Siamese(AdversarialModel):
 
     @property
     def signatures(self):
-        """`embed`."""
-        return {"embed": Signature({"image": Images(self.image_shape)}, self.embed, "embedding")}
+        """`embed` and `distance`."""
+        images = Images(self.image_shape)
+        return {
+            "embed": Signature({"image": images}, self.embed, "embedding"),
+            "distance": Signature({"image": images, "other": images}, self.distance, "distance"),
+        }
