@@ -330,6 +330,12 @@ def test_export_makes_versions_that_open_and_say_how_they_came_about(run, vaekit
     )
     assert card["recipe"]["model"] == {"widths": [8, 8], "latent_dim": 4}
     assert card["blended"] == f"0.25 of the weights of {run.name}, 0.75 of {run.name}"
+    of_run, of_bundle = (
+        json.loads(vaekit_here("evaluate", name, "--steps", 2, "--json").stdout)
+        for name in (run, tmp_path / "bundles" / "mine")
+    )
+    assert set(of_bundle) == {"hole_psnr", "pull_push_hole_psnr"}
+    assert of_bundle == pytest.approx({name: of_run[name] for name in of_bundle}, abs=0.05)
     # Another training may start from the bundle as from the run, of which it holds the generator in float16.
     of_run, of_bundle = (
         starting.weights(str(name), apps.task, apps.exportable) for name in (run, tmp_path / "bundles" / "mine")
@@ -412,6 +418,12 @@ def test_the_best_epoch_is_kept_and_training_ends_after_one_that_is_not_better(w
         np.testing.assert_array_equal(kept[key], value, err_msg=key)
     assert restore(watched / "best.weights.h5", apps.task)[2]["steps"] == best
     assert restore(watched, apps.task)[2]["steps"] == len(figures)
+
+
+def test_the_best_epoch_is_exported(watched, vaekit_here, tmp_path):
+    assert vaekit_here("export", watched / "best.weights.h5", "best", "--out", tmp_path).returncode == 0
+    best = int(np.argmin([line["val_kl"] for line in lines(watched)])) + 1
+    assert json.loads((tmp_path / "best" / "1" / "assets.extra" / "card.json").read_text())["steps"] == best
 
 
 def test_a_resumed_training_knows_which_epoch_was_best(watched, looped, tmp_path):

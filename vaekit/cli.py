@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -15,6 +15,9 @@ from vaekit.apps import exportable, implied, recipe_path, task
 from vaekit.errors import UserError, missing_package
 from vaekit.family import FAMILY
 from vaekit.serving.command import serve
+
+if TYPE_CHECKING:
+    from vaekit.bundle import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -91,21 +94,36 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(parser=options.path, help="A run's folder.")],
+    run: Annotated[str, typer.Argument(help="A run's folder; or a bundle, by name or folder.")],
     data: Annotated[list[str] | None, typer.Option("--data", help="Evaluate on this instead.")] = None,
     root: Annotated[str | None, typer.Option("--root", help="Where the recipe's data is now.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of validation.")] = 20,
     json: options.Json = False,
 ) -> None:
-    """Measure a run's averaged weights on the images kept for validation.
+    """Measure a run's averaged weights, or a bundle's, on the images kept for validation.
 
-    Example: vaekit evaluate runs/inpaint --steps 50
+    Of a bundle there are the app's figures alone: it does not hold the networks that losses need.
+
+    Examples:
+
+      vaekit evaluate runs/inpaint --steps 50
+
+      vaekit evaluate inpaint --data photos/
     """
+    from vaekit import checkpoints
     from vaekit.recipe import parse_recipe
     from vaekit.training import evaluate as measure
+    from vaekit.training import figures as measure_app
     from vaekit.training import restore
 
-    model, recipe, _ = restore(run, task)
+    folder = options.path(run)
+    if (checkpoints.folder(folder) / "recipe.json").exists():
+        model, recipe, _ = restore(folder, task)
+    else:
+        from vaekit import presets
+
+        bundle = _bundle(run)
+        model, recipe, measure = presets.load(run), parse_recipe(bundle.card["recipe"]), measure_app
     table = recipe.model_dump(mode="json")
     if data:
         table |= {"data": [{"source": source} for source in data], "root": "."}
@@ -118,6 +136,15 @@ def evaluate(
         return
     for name, value in figures.items():
         console.say(f"{name:24} {value:10.4f}")
+
+
+def _bundle(name: str) -> "Bundle":
+    from vaekit.bundle import BundleError, find
+
+    try:
+        return find(name)
+    except BundleError:
+        raise UserError(f"{name}: neither a run, which has a recipe.json, nor a bundle") from None
 
 
 @app.command()
@@ -151,24 +178,20 @@ def export(
 
       vaekit export runs/faces faces --terms "CC BY 4.0"
     """
-    from vaekit import provenance
+    from vaekit import checkpoints, provenance
     from vaekit.export import export as write
     from vaekit.training import blend as mix
     from vaekit.training import restore
 
     folder = options.path(run)
-    if not (folder / "recipe.json").exists():
+    if not (checkpoints.folder(folder) / "recipe.json").exists():
         from vaekit import presets
-        from vaekit.bundle import BundleError, find
         from vaekit.export import export_anew, facts
 
         for option, given in (("--blend", blend), ("--terms", terms)):
             if given:
                 raise UserError(f"{option} is for runs, and {run} is none")
-        try:
-            bundle = find(run)
-        except BundleError:
-            raise UserError(f"{run}: neither a run, which has a recipe.json, nor a bundle") from None
+        bundle = _bundle(run)
         made = exportable(bundle.card["app"])(presets.load(run), facts(bundle.card))
         console.say(str(export_anew(bundle, made, name, out)))
         return

@@ -337,6 +337,15 @@ def evaluate(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict
         RecipeError, DataError: the data cannot be used.
     """
     data = batches(recipe, task, "validation", steps=steps)
+    return figures(model, recipe, task, steps) | model.evaluate(data, verbose=0, return_dict=True)
+
+
+def figures(model: keras.Model, recipe: Recipe, task: Task, steps: int) -> dict[str, float]:
+    """The app's figures, as evaluate has them.
+
+    Raises:
+        RecipeError, DataError: the data cannot be used.
+    """
+    data = batches(recipe, task, "validation", steps=steps)
     found = [task.measure(model, data[step]) for step in range(steps)]
-    figures = {name: float(np.mean(np.concatenate([part[name] for part in found]))) for name in found[0]}
-    return figures | model.evaluate(data, verbose=0, return_dict=True)
+    return {name: float(np.mean(np.concatenate([part[name] for part in found]))) for name in found[0]}

@@ -49,7 +49,7 @@ PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]
 PROGRESS = "X-Progress"
 """The header by which a client names its request, so that it can ask how much of it is done."""
 STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,19})|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
-LAST = 5.0
+LAST = 1.0
 """Seconds that the server waits, when it stops, for the tiles that are being worked on."""
 T = TypeVar("T")
 
