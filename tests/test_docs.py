@@ -1,8 +1,10 @@
 """README and docs: their command lines parse, their links lead somewhere, README's Python runs."""
 
+import json
 import re
 import shlex
 import shutil
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -109,3 +111,18 @@ def test_python_of_the_readme_runs(bundles, tmp_path, monkeypatch):
     exec(compile(block, "README.md", "exec"), {})
     assert images.read("large.png").pixels.shape == (1024, 1024, 3)
     assert images.read("repaired.png").pixels.shape == images.read("smiling.png").pixels.shape == (512, 512, 3)
+
+
+def test_the_tutorial_runs(monkeypatch, tmp_path):
+    """Every cell of the notebook, of fewer faces."""
+    tutorial = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in tutorial["cells"] if cell["cell_type"] == "code"]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names: dict = {}
+    exec(cells[0], names)
+    assert (names["COUNT"] > 100, names["EPOCHS"] > 10) == (True, True)
+    names |= {"COUNT": 32, "EPOCHS": 1}
+    for cell in cells[1:]:
+        exec(compile(cell, "tutorial.ipynb", "exec"), names)
+    assert names["images"].shape == (32, 32, 32, 3)
+    assert {"sample", "encode"} <= set(names["served"])
