@@ -374,6 +374,10 @@ def test_a_picture_smaller_than_the_network(here, vaekit):
     assert_repaired(tiny, pixels(here / "tiny_inpaint.png"), mask)
 
 
+def test_the_version_is_shown(vaekit):
+    assert vaekit("--version").stdout == "vaekit 0.1.0\n"
+
+
 def test_help_shows_examples(vaekit):
     shown = vaekit("inpaint", "--help").stdout
     assert "vaekit inpaint photo.jpg --mask mask.png" in shown

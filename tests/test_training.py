@@ -298,6 +298,15 @@ def test_a_recipe_that_cannot_be_used_is_one_clear_line(recipe, vaekit_here, tmp
     assert message in told[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("vaegn", "did you mean vaegan?"), ("zzz", "there are inpaint, superres, edit")]
+)
+def test_a_misspelt_recipe_is_guessed(name, hint, vaekit_here):
+    done = vaekit_here("train", name)
+    assert done.returncode == 2
+    assert f"vaekit: {name}: no such recipe; {hint}" in done.stderr
+
+
 def test_a_missing_recipe_is_told(vaekit):
     done = vaekit("train", "nobody.toml")
     assert done.returncode == 2

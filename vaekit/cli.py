@@ -1,5 +1,6 @@
 """The command line: `vaekit VERB`. Nothing heavy is imported before its verb runs."""
 
+import difflib
 import functools
 import os
 import re
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from vaekit import apps, console, options
+from vaekit import __version__, apps, console, options
 from vaekit.apps import exportable, implied, recipe_path, task
 from vaekit.errors import UserError, missing_package
 from vaekit.family import FAMILY
@@ -19,11 +20,21 @@ from vaekit.serving.command import serve
 if TYPE_CHECKING:
     from vaekit.bundle import Bundle
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.say(f"vaekit {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _vaekit() -> None:
+def _vaekit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """VAE-GAN image editing: repair photos, train, export."""
 
 
@@ -68,6 +79,11 @@ def train(
     loaded = None
     if recipe is not None:
         path = recipe_path(os.path.expanduser(recipe))
+        if not path.exists() and recipe.isidentifier():
+            names = [*apps.names("training"), *FAMILY]
+            near = difflib.get_close_matches(recipe, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise RecipeError(f"{recipe}: no such recipe; {hint}")
         loaded = load_recipe(path, [*implied(recipe), *(changes or [])], data or [])
     if resume and (loaded is None or (out / "recipe.json").exists()):
         kept = kept_recipe(out, changes or [], data or [])

@@ -82,7 +82,13 @@ def inpaint(
     dilate: Annotated[int, typer.Option(min=0, max=1000, help="Grow the hole by so many pixels.")] = 0,
     feather: Annotated[
         float,
-        typer.Option(min=0, max=1000, help="Even out the colours at the seam, so many pixels deep into the hole."),
+        typer.Option(
+            "--match-seam",
+            "--feather",  # as it was called
+            min=0,
+            max=1000,
+            help="Even out the colours at the seam, so many pixels deep into the hole.",
+        ),
     ] = 0.0,
     samples: Annotated[int, typer.Option(min=1, max=100, help="Write so many different repairs, _1, _2, ...")] = 1,
     seed: Annotated[
