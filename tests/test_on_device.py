@@ -16,7 +16,7 @@ import pytest
 from vaekit import apps, checkpoints, training
 from vaekit.data import DataError, JoinedSource, degrade, jax_degrade, open_source
 from vaekit.data.degrade import gaussian
-from vaekit.data.on_device import DeviceBatches, kept
+from vaekit.data.on_device import DeviceBatches, Making, kept
 from vaekit.recipe import RecipeError, load_recipe
 from vaekit.resample import bicubic
 
@@ -116,7 +116,7 @@ def photos(tmp_path):
 
 def test_a_crop_is_a_part_of_a_picture_turned_or_mirrored(photos):
     source = JoinedSource([open_source(str(photos))])
-    pictures = kept(source, 64)
+    pictures = kept(source, Making(None, 64))
     assert pictures.pixels.shape == (4, 180, 180, 3)
     crop = np.asarray(jax_degrade.sharp_crop(pictures, 32, (1.0, 1.0), jax.random.key(1), 40))
     np.testing.assert_array_equal(crop, on_canvas(crop[:32, :32], 40))
@@ -130,30 +130,69 @@ def test_a_crop_is_a_part_of_a_picture_turned_or_mirrored(photos):
     assert nearest < 1.0
 
 
+def test_a_picture_is_warped_as_opencv_warps_it():
+    picture = np.round(255.0 * photo(48)[:40]).astype(np.uint8)
+    canvas = np.pad(picture, ((0, 24), (0, 16), (0, 0)))
+    turn, shift = np.array([[0.8, -0.1], [0.12, -0.85]], np.float32), np.array([3.0, 30.0], np.float32)
+    found = np.asarray(jax_degrade.warped(jnp.array(canvas), (40, 48), jnp.array(turn), jnp.array(shift), (32, 36)))
+    wanted = cv2.warpAffine(picture, np.column_stack([turn, shift]), (36, 32), borderMode=cv2.BORDER_REFLECT_101)
+    assert np.abs(255.0 * found - wanted).max() <= 4  # OpenCV rounds places to 32nds of a pixel
+    assert np.abs(255.0 * found - wanted).mean() < 0.5
+
+
+def test_faces_are_cropped_as_the_cpu_crops_them(tmp_path, monkeypatch):
+    """A grey slope: its mean and its steepness tell where, how large and how turned a crop is."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    (tmp_path / "faces").mkdir()
+    y, x = np.mgrid[:160, :160]
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / "faces" / f"{number}.png"), np.stack([0 * x, y, x], axis=-1))
+    (tmp_path / "faces.csv").write_text("file,Smiling,Male\n0.png,0,1\n1.png,1,1\n2.png,0,1\n3.png,1,1\n")
+    settings = ("train.batch_size=256", "data.labels=['Smiling', 'Male']", "model.attributes=['smiling', 'male']")
+    of, task = recipe("edit", tmp_path / "faces", *settings), apps.task("edit")
+    found, wanted = training.device_batches(of, task)[0], training.batches(of, task, "train")[0]
+    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in wanted.items()}
+    for key in ("label", "exemplary"):
+        assert np.asarray(found[key]).mean(axis=0) == pytest.approx(wanted[key].mean(axis=0), abs=0.1)
+    gain = [np.asarray(batch["image"])[..., 1].mean(axis=(1, 2)) for batch in (found, wanted)]
+    steep = [np.diff(np.asarray(batch["image"])[..., 1], axis=1).mean(axis=(1, 2)) / g for batch, g in
+             zip((found, wanted), gain, strict=True)]  # fmt: skip
+    slant = [np.diff(np.asarray(batch["image"])[..., 1], axis=2).mean(axis=(1, 2)) / g for batch, g in
+             zip((found, wanted), gain, strict=True)]  # fmt: skip
+    mirrored = [(np.diff(np.asarray(batch["image"])[..., 0], axis=2).mean(axis=(1, 2)) < 0).mean() for batch in
+                (found, wanted)]  # fmt: skip
+    for ours, theirs in (gain, steep, slant):
+        assert ours.mean() == pytest.approx(theirs.mean(), abs=0.3 * theirs.std())
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.2)
+    assert mirrored[0] == pytest.approx(mirrored[1], abs=0.12)
+
+
 def test_pictures_are_drawn_by_their_weights(photos):
     source = JoinedSource([open_source(str(photos)), open_source("rendered:12")], weights=[3, 1])
-    shares = np.asarray(kept(source, 16).shares)
+    shares = np.asarray(kept(source, Making(None)).shares)
     np.testing.assert_allclose(np.diff(shares, prepend=0.0), [0.75 / 4] * 4 + [0.25 / 12] * 12, atol=1e-6)
 
 
 def test_batches_follow_from_the_step(photos):
     def make(pictures, key):
-        return {"image": jax_degrade.sharp_crop(pictures, 16, (1.0, 2.0), key, 16)}
+        return {"image": jax_degrade.sharp_crop(pictures, 16, (1.0, 2.0), key, 16), **pictures.facts}
 
     def batches():
-        return DeviceBatches(JoinedSource([open_source(str(photos))]), make, side=32, steps_per_epoch=3, seed=1)
+        making = Making(make, facts=lambda item: {"height": np.array(len(item["image"]))})
+        return DeviceBatches(JoinedSource([open_source(str(photos))]), making, steps_per_epoch=3, seed=1)
 
     first, again = batches(), batches()
     first.on_epoch_end()
     again.epoch = 1
     np.testing.assert_array_equal(first[2]["image"], again[2]["image"])
     assert np.any(np.asarray(first[1]["image"]) != np.asarray(first[2]["image"]))
+    assert first[0]["height"].tolist() == [120, 125, 130, 135]
 
 
 def test_too_many_pictures_are_refused(photos, monkeypatch):
     monkeypatch.setattr("vaekit.data.on_device.ROOM", 1000)
     with pytest.raises(DataError, match="4 pictures of up to 180 pixels a side are too many"):
-        kept(JoinedSource([open_source(str(photos))]), 16)
+        kept(JoinedSource([open_source(str(photos))]), Making(None))
 
 
 def recipe(app: str, photos, *settings: str):

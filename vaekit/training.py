@@ -19,7 +19,7 @@ from vaekit.distribution import Place, open_place
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
 if TYPE_CHECKING:
-    from vaekit.data.on_device import DeviceBatches
+    from vaekit.data.on_device import DeviceBatches, Making
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Task:
     """(model, batch) -> a sheet, uint8 [H, W, 3]."""
     complete: Callable[[Recipe], Recipe] | None = None
     """Takes from the data what a recipe leaves open."""
-    on_device: Callable[[Recipe], tuple[Any, int]] | None = None
-    """recipe -> (a vaekit.data.on_device.Maker of its batches, side of its largest crop)."""
+    on_device: "Callable[[Recipe], Making] | None" = None
+    """How an accelerator makes a recipe's batches."""
 
 
 def sources(recipe: Recipe, split: str) -> JoinedSource:
@@ -101,9 +101,9 @@ def device_batches(recipe: Recipe, task: Task) -> "DeviceBatches":
         raise RecipeError("train.on_device needs JAX: set KERAS_BACKEND=jax")
     from vaekit.data.on_device import DeviceBatches
 
-    make, side = task.on_device(recipe)
-    steps = recipe.train.steps_per_epoch
-    return DeviceBatches(sources(recipe, "train"), make, side=side, steps_per_epoch=steps, seed=recipe.train.seed)
+    making, schedule = task.on_device(recipe), recipe.train
+    data = sources(recipe, "train")
+    return DeviceBatches(data, making, steps_per_epoch=schedule.steps_per_epoch, seed=schedule.seed)
 
 
 def build(recipe: Recipe, task: Task) -> keras.Model:

@@ -14,20 +14,31 @@ DARK = 0.47
 """How bright lenses are, as a share of the cheeks, below which they are taken for those of sunglasses."""
 JITTER = 0.3
 """How far faces are off their place in training, as a share of crop_resize's: they come aligned by five points."""
+ZOOM, TURN, GAIN = (0.92, 1.08), 3.0, (0.85, 1.15)
+"""Of crops, where the data say none; standard deviation in degrees; brightness."""
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """An aligned face "image" [H, W, 3] float32 in 0..1, nearly as it is, with "label" and "exemplary" [K]."""
+    label, exemplary = told(item, data)
+    image = to_unit(crop_resize(item["image"], shape, rng, zoom=data.zoom or ZOOM, rotate=TURN, jitter=JITTER))
+    image = np.clip(image * rng.uniform(*GAIN), 0.0, 1.0).astype(np.float32)
+    return {"image": image, "label": label, "exemplary": exemplary}
+
+
+def told(item: dict, data) -> tuple[np.ndarray, np.ndarray]:
+    """A face's attributes [K], and which of them it is an example of [K].
+
+    Raises:
+        DataError: it has none.
+    """
     if "label" not in item or np.ndim(item["label"]) != 1:
         raise DataError("faces without attributes: name their columns in the data's labels")
-    zoom = data.zoom or (0.92, 1.08)
-    image = to_unit(crop_resize(item["image"], shape, rng, zoom=zoom, rotate=3.0, jitter=JITTER))
-    image = np.clip(image * rng.uniform(0.85, 1.15), 0.0, 1.0).astype(np.float32)
     exemplary = np.ones_like(item["label"])
     if isinstance(data.labels, tuple) and GLASSES in data.labels:
         worn = data.labels.index(GLASSES)
         exemplary[worn] = not (item["label"][worn] and dark_lenses(item["image"]))
-    return {"image": image, "label": item["label"], "exemplary": exemplary}
+    return item["label"], exemplary
 
 
 def dark_lenses(image: np.ndarray) -> bool:
@@ -89,4 +100,11 @@ def preview(model: AttributeCVAEGAN, batch: dict) -> np.ndarray:
     return np.round(255.0 * np.clip(np.concatenate(columns, axis=1), 0.0, 1.0)).astype(np.uint8)
 
 
-TASK = Task(AttributeCVAEGAN, example, measure, preview)
+def on_device(recipe):
+    """How an accelerator makes its batches (JAX)."""
+    from vaekit.apps.edit.on_device import making
+
+    return making(recipe)
+
+
+TASK = Task(AttributeCVAEGAN, example, measure, preview, on_device=on_device)

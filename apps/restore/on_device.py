@@ -7,12 +7,12 @@ from vaekit.apps.restore.training import RIM
 from vaekit.apps.superres.editor import SCALES
 from vaekit.apps.upscale.on_device import realistic, square
 from vaekit.data.jax_degrade import Draws, Pictures, cut, degrade, sharp_crop, shrink
-from vaekit.data.on_device import Maker
+from vaekit.data.on_device import Making
 from vaekit.recipe import Recipe, RecipeError
 
 
-def maker(recipe: Recipe) -> tuple[Maker, int]:
-    """A recipe's maker of batches, and the side of the largest crop.
+def making(recipe: Recipe) -> Making:
+    """How a recipe's batches are made.
 
     Raises:
         RecipeError: crops are not square, or not a multiple of 16, or the data differ in their degradation.
@@ -46,4 +46,4 @@ def maker(recipe: Recipe) -> tuple[Maker, int]:
             batch[f"small_{s}"], batch[f"severity_{s}"] = small[rows], severity[rows]
         return batch
 
-    return make, 2 * canvas
+    return Making(make, 2 * canvas)

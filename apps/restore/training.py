@@ -68,10 +68,10 @@ def preview(model: Restorer, batch: dict) -> np.ndarray:
 
 
 def on_device(recipe):
-    """A maker of batches for an accelerator (JAX)."""
-    from vaekit.apps.restore.on_device import maker
+    """How an accelerator makes its batches (JAX)."""
+    from vaekit.apps.restore.on_device import making
 
-    return maker(recipe)
+    return making(recipe)
 
 
 TASK = Task(Restorer, example, measure, preview, on_device=on_device)

@@ -8,13 +8,13 @@ from vaekit.apps.superres.editor import SCALES
 from vaekit.apps.superres.training import STEP
 from vaekit.apps.upscale.on_device import realistic, square
 from vaekit.data.jax_degrade import Draws, Pictures, cut, degrade, sharp_crop, shrink
-from vaekit.data.on_device import Maker
+from vaekit.data.on_device import Making
 from vaekit.models.image_cvaegan import turns
 from vaekit.recipe import Recipe, RecipeError
 
 
-def maker(recipe: Recipe) -> tuple[Maker, int]:
-    """A recipe's maker of batches, and the side of the largest crop.
+def making(recipe: Recipe) -> Making:
+    """How a recipe's batches are made.
 
     Raises:
         RecipeError: crops are not square, sizes do not divide as they must, or the data differ in their degradation.
@@ -47,4 +47,4 @@ def maker(recipe: Recipe) -> tuple[Maker, int]:
             batch[f"severity_{s}"] = jnp.zeros(count).at[rows].set(severity[rows])
         return batch
 
-    return make, 2 * canvas
+    return Making(make, 2 * canvas)

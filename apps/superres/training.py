@@ -123,10 +123,10 @@ def preview(model: SuperResolver, batch: dict) -> np.ndarray:
 
 
 def on_device(recipe):
-    """A maker of batches for an accelerator (JAX)."""
-    from vaekit.apps.superres.on_device import maker
+    """How an accelerator makes its batches (JAX)."""
+    from vaekit.apps.superres.on_device import making
 
-    return maker(recipe)
+    return making(recipe)
 
 
 TASK = Task(SuperResolver, example, measure, preview, on_device=on_device)

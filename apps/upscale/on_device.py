@@ -5,12 +5,12 @@ import jax.numpy as jnp
 
 from vaekit.apps.superres.editor import LARGER
 from vaekit.data.jax_degrade import Pictures, sharp_crop, shrink
-from vaekit.data.on_device import Maker
+from vaekit.data.on_device import Making
 from vaekit.recipe import Recipe, RecipeError
 
 
-def maker(recipe: Recipe) -> tuple[Maker, int]:
-    """A recipe's maker of batches, and the side of the largest crop.
+def making(recipe: Recipe) -> Making:
+    """How a recipe's batches are made.
 
     Raises:
         RecipeError: small pictures are to be degraded, which `restore` does, or crops are not square.
@@ -31,7 +31,7 @@ def maker(recipe: Recipe) -> tuple[Maker, int]:
             batch[f"large_{s}"], batch[f"small_{s}"] = jax.vmap(pair)(keys)
         return batch
 
-    return make, max(round((1.0 + 2.0 / s) * s * size) for s in LARGER)
+    return Making(make, max(round((1.0 + 2.0 / s) * s * size) for s in LARGER))
 
 
 def square(recipe: Recipe) -> int:

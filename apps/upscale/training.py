@@ -74,10 +74,10 @@ def preview(model: Upscaler, batch: dict) -> np.ndarray:
 
 
 def on_device(recipe):
-    """A maker of batches for an accelerator (JAX)."""
-    from vaekit.apps.upscale.on_device import maker
+    """How an accelerator makes its batches (JAX)."""
+    from vaekit.apps.upscale.on_device import making
 
-    return maker(recipe)
+    return making(recipe)
 
 
 TASK = Task(Upscaler, example, measure, preview, on_device=on_device)

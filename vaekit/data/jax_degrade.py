@@ -1,4 +1,4 @@
-"""What vaekit.data.degrade and apps/upscale do to one picture, written in JAX: all sizes but a canvas's may be traced.
+"""What vaekit.data and apps/upscale do to one picture, written in JAX: all sizes but a canvas's may be traced.
 
 A picture of L x L pixels lies at the top left of a canvas [C, C, 3], C at least L, and is mirrored beyond its end, so
 that pictures of several sizes are one program. Draws are those of the functions of the same name in distribution, not
@@ -258,6 +258,13 @@ class Pictures(NamedTuple):
     """int32 [N, 2]: heights and widths."""
     shares: jax.Array
     """float32 [N]: for draws, the sum of the shares of a picture and of all before it."""
+    facts: dict[str, jax.Array]
+    """What else is known of each picture: [N, ...] by name."""
+
+
+def drawn(pictures: Pictures, uniform):
+    """Which picture a uniform number of 0..1 draws."""
+    return jnp.minimum(jnp.searchsorted(pictures.shares, uniform, side="right"), len(pictures.shares) - 1)
 
 
 def sharp_crop(pictures: Pictures, size, zoom, key, canvas: int):
@@ -275,7 +282,7 @@ def sharp_crop(pictures: Pictures, size, zoom, key, canvas: int):
         A canvas [canvas, canvas, 3], float32 in 0..1.
     """
     draw, side = Draws(key, 8), pictures.pixels.shape[1]
-    which = jnp.minimum(jnp.searchsorted(pictures.shares, draw.uniform(), side="right"), len(pictures.shares) - 1)
+    which = drawn(pictures, draw.uniform())
     as_it_is = draw.chance(0.5) & (zoom[0] <= 1)
     larger = jnp.where(as_it_is, size, jnp.round(draw.uniform(zoom[0], zoom[1]) * size)).astype("int32")
     starts = [draw.below(jnp.maximum(length - larger, 0) + 1) for length in pictures.sizes[which]]
@@ -287,6 +294,62 @@ def sharp_crop(pictures: Pictures, size, zoom, key, canvas: int):
     crop = jnp.where(draw.chance(0.5), jnp.swapaxes(crop, 0, 1), crop)
     crop = jnp.where(draw.chance(0.5), crop[back], crop)
     return jnp.where(draw.chance(0.5), crop[:, back], crop)
+
+
+def crop_resize(picture, size, shape: tuple[int, int], zoom, rotate: float, jitter, key):
+    """vaekit.data.crop_resize, of a picture that is not made smaller than by .6.
+
+    Args:
+        picture: uint8 [S, S, 3], of which size = (height, width) is the picture.
+        size: height and width.
+        shape: (H, W) of the crop.
+        zoom, rotate, jitter: as there.
+        key: every draw comes from it.
+
+    Returns:
+        [H, W, 3] float32 in 0..1, of whole 255ths.
+    """
+    draw = Draws(key, 6)
+    sides, sizes = jnp.array(shape[::-1], "float32"), jnp.stack([size[1], size[0]]).astype("float32")
+    share = jnp.exp(jitter * draw.uniform(jnp.log(zoom[0]), jnp.log(zoom[1])))
+    factor = 1.0 / (share * jnp.min(sizes / sides))
+    spare = jnp.maximum(sizes - sides / factor, 0.08 * sizes)
+    centre = (sizes - 1.0) / 2 + jitter * draw.uniform(-0.5, 0.5, (2,)) * spare
+    angle = jnp.deg2rad(jitter * rotate * draw.normal(()))
+    turn = factor * jnp.array([[jnp.cos(angle), -jnp.sin(angle)], [jnp.sin(angle), jnp.cos(angle)]])
+    turn = turn * jnp.where(draw.chance(0.5), jnp.array([-1.0, 1.0]), 1.0)
+    return warped(picture, size, turn, (sides - 1.0) / 2 - turn @ centre, shape)
+
+
+def warped(picture, size, turn, shift, shape: tuple[int, int]):
+    """What cv2.warpAffine makes of a picture by turn [2, 2] and shift [2], bilinear, reflected beyond the border.
+
+    Args:
+        picture: uint8 [S, S, 3], of which size = (height, width) is the picture.
+        size: height and width.
+        turn, shift: of (x, y) in the picture to (x, y) in the answer.
+        shape: (H, W) of the answer.
+
+    Returns:
+        [H, W, 3] float32 in 0..1, of whole 255ths.
+    """
+    y, x = jnp.meshgrid(*(jnp.arange(length, dtype="float32") for length in shape), indexing="ij")
+    back = jnp.linalg.inv(turn)
+    from_x, from_y = jnp.moveaxis(jnp.stack([x - shift[0], y - shift[1]], axis=-1) @ back.T, -1, 0)
+    total = jnp.zeros((*shape, 3))
+    for right in (0, 1):
+        for below in (0, 1):
+            column, row = jnp.floor(from_x) + right, jnp.floor(from_y) + below
+            weight = (1.0 - jnp.abs(from_x - column)) * (1.0 - jnp.abs(from_y - row))
+            rows, columns = (_reflected(a.astype("int32"), n) for a, n in ((row, size[0]), (column, size[1])))
+            total += weight[..., None] * picture[rows, columns]
+    return jnp.clip(jnp.round(total), 0, 255) / 255.0
+
+
+def _reflected(places, size):
+    """Places beyond 0..size - 1, reflected into them; the outermost pixel is met once."""
+    places = jnp.mod(places, 2 * size - 2)
+    return jnp.where(places >= size, 2 * size - 2 - places, places)
 
 
 def cut(canvas, at, size: int):

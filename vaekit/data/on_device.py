@@ -4,6 +4,8 @@ Processes that read, crop and degrade pictures cannot feed an accelerator: it do
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import jax
 import keras
@@ -16,8 +18,20 @@ from vaekit.data.sources import DataError, JoinedSource
 ROOM = 16 * 2**30
 """Bytes that pictures may take."""
 
-Maker = Callable[[Pictures, jax.Array], dict[str, jax.Array]]
-"""(pictures, key) -> a training batch; it is compiled."""
+
+@dataclass(frozen=True)
+class Making:
+    """How an app's batches are made.
+
+    Attributes:
+        make: (pictures, key) -> a training batch; it is compiled.
+        side: at least so many pixels a side are kept of every picture, mirrored beyond its end.
+        facts: what else of an item is kept: item -> arrays by name.
+    """
+
+    make: Callable[[Pictures, jax.Array], dict[str, jax.Array]]
+    side: int = 0
+    facts: Callable[[dict], dict[str, np.ndarray]] | None = None
 
 
 class DeviceBatches(keras.utils.PyDataset):
@@ -28,8 +42,7 @@ class DeviceBatches(keras.utils.PyDataset):
 
     Args:
         source: what is drawn from.
-        make: makes a batch.
-        side: at least so many pixels a side are kept of every picture, mirrored beyond its end.
+        making: how.
         steps_per_epoch: batches an epoch.
         seed: of every draw.
 
@@ -37,11 +50,11 @@ class DeviceBatches(keras.utils.PyDataset):
         DataError: the pictures take more than ROOM.
     """
 
-    def __init__(self, source: JoinedSource, make: Maker, *, side: int, steps_per_epoch: int, seed: int = 0):
+    def __init__(self, source: JoinedSource, making: Making, *, steps_per_epoch: int, seed: int = 0):
         super().__init__(workers=0)
         self.source, self.steps_per_epoch, self.epoch = source, steps_per_epoch, 0
-        self._key, self._pictures = jax.random.key(seed), kept(source, side)
-        self._make = jax.jit(make)
+        self._key, self._pictures = jax.random.key(seed), kept(source, making)
+        self._make = jax.jit(making.make)
 
     def __len__(self):
         return self.steps_per_epoch
@@ -58,18 +71,23 @@ class DeviceBatches(keras.utils.PyDataset):
         """Nothing is to be closed."""
 
 
-def kept(source: JoinedSource, side: int) -> Pictures:
+def kept(source: JoinedSource, making: Making) -> Pictures:
     """All pictures of a source, in the accelerator's memory.
 
     Raises:
         DataError: they take more than ROOM.
     """
-    pixels, shares = [], []
-    for place, (part, share) in enumerate(zip(source.sources, source.shares, strict=True)):
-        pixels += [match_channels(source.draw(place, index)["image"], 3) for index in range(len(part))]
-        shares += [share / len(part)] * len(part)
+
+    def read(at: tuple[int, int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        item = source.draw(*at)
+        return match_channels(item["image"], 3), making.facts(item) if making.facts else {}
+
+    places = [(place, index) for place, part in enumerate(source.sources) for index in range(len(part))]
+    shares = [source.shares[place] / len(source.sources[place]) for place, _ in places]
+    with ThreadPoolExecutor() as pool:
+        pixels, facts = zip(*pool.map(read, places), strict=True)
     sizes = np.array([each.shape[:2] for each in pixels], np.int32)
-    side = max(side, int(sizes.max()))
+    side = max(making.side, int(sizes.max()))
     if len(pixels) * side * side * 3 > ROOM:
         raise DataError(
             f"{len(pixels)} pictures of up to {sizes.max()} pixels a side are too many for the accelerator's memory: "
@@ -79,4 +97,5 @@ def kept(source: JoinedSource, side: int) -> Pictures:
     for row, picture in zip(whole, pixels, strict=True):
         beyond = [(0, side - length) for length in picture.shape[:2]]
         row[:] = np.pad(picture, (*beyond, (0, 0)), mode="symmetric")
-    return Pictures(jax.device_put(whole), jax.device_put(sizes), jax.device_put(np.cumsum(shares, dtype=np.float32)))
+    told = {name: np.stack([fact[name] for fact in facts]) for name in facts[0]}
+    return Pictures(*jax.device_put((whole, sizes, np.cumsum(shares, dtype=np.float32), told)))
