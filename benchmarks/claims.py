@@ -15,7 +15,7 @@ from claimed.common import Trial
 
 NAMES = (
     "wgan", "wgan_gp", "ebgan", "infogan", "acgan", "vaegan", "three_class_vaegan", "cvaegan", "repair", "aegan",
-    "gaia", "siamese", "semi_supervised_gan",
+    "gaia", "siamese", "semi_supervised_gan", "optimum", "latents", "segmentation", "video", "pix2pixhd", "text",
 )  # fmt: skip
 
 if __name__ == "__main__":
@@ -25,11 +25,12 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True, help="the folder of mnist.npz, celeb, celeba64, cfp")
     parser.add_argument("--share", type=float, default=1.0, help="of the training steps: below 1 to try it out")
     parser.add_argument("--features", choices=("own", "inception"), default="own", help="of Frechet distances")
+    parser.add_argument("--pictures", type=Path, help="a folder for pictures of what came out")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(NAMES)
     if unknown or not (arguments.names or arguments.all):
         parser.error(f"no claim {', '.join(sorted(unknown))}" if unknown else "name a claim, or --all")
-    trial = Trial(arguments.data, arguments.share, arguments.features == "inception")
+    trial = Trial(arguments.data, arguments.share, arguments.features == "inception", arguments.pictures)
     for name in NAMES if arguments.all else arguments.names:
         claim = importlib.import_module(f"claimed.{name}")
         print(f"== {name}: {claim.__doc__.splitlines()[0]}", flush=True)

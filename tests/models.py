@@ -11,6 +11,7 @@ from vaekit.apps.superres.training import SuperResolver
 from vaekit.backends import replicas
 from vaekit.game import AdversarialModel
 from vaekit.models.acgan import ACGAN
+from vaekit.models.adversarial_segmenter import AdversarialSegmenter
 from vaekit.models.aegan import AEGAN
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.autoencoder import Autoencoder
@@ -24,16 +25,19 @@ from vaekit.models.gan import GAN
 from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
 from vaekit.models.pix2pix import Pix2Pix
+from vaekit.models.pix2pixhd import Pix2PixHD
 from vaekit.models.recogniser import Recogniser
 from vaekit.models.restorer import Restorer
 from vaekit.models.segmenter import Segmenter
 from vaekit.models.semi_supervised_gan import SemiSupervisedGAN
 from vaekit.models.siamese import Siamese
 from vaekit.models.srgan import SRGAN
+from vaekit.models.text_to_image import TextToImage
 from vaekit.models.three_class_vaegan import ThreeClassVAEGAN
 from vaekit.models.upscaler import Upscaler
 from vaekit.models.vae import VAE
 from vaekit.models.vaegan import VAEGAN
+from vaekit.models.video_predictor import VideoPredictor
 from vaekit.models.wae import WAEGAN, WAEMMD
 from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks import convolutional
@@ -73,6 +77,10 @@ def _attributes(rng, image):
 
 def _mask(rng, image):
     return (rng.uniform(size=(*image.shape[:3], 1)) > 0.7).astype("float32")
+
+
+def _maps(rng, image):
+    return np.eye(3, dtype="float32")[rng.integers(0, 3, image.shape[:3])]
 
 
 def _hint(rng, image):
@@ -186,6 +194,29 @@ TABLE = [
         lambda shape: Segmenter(shape[2], widths=(8, 8)),
         shapes=((16, 24, 1), (16, 16, 3)),
         extras={"mask": _mask},
+    ),
+    Row(
+        "adversarial_segmenter",
+        lambda shape: AdversarialSegmenter(shape[2], classes=3, widths=(8, 8)),
+        shapes=((16, 24, 1), (16, 16, 3)),
+        extras={"maps": _maps},
+    ),
+    Row(
+        "video_predictor",
+        lambda shape: VideoPredictor(shape[2], frames=2, scales=2, width=4),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={"past": lambda rng, image: np.concatenate([image[:, ::-1], image[:, :, ::-1]], axis=-1)},
+    ),
+    Row(
+        "pix2pixhd",
+        lambda shape: Pix2PixHD(shape[2], condition_channels=1, widths=(8, 8), depth=1, sizes=2),
+        shapes=((32, 24, 1), (16, 16, 3)),
+        extras={"condition": lambda rng, image: image[..., :1]},
+    ),
+    Row(
+        "text_to_image",
+        lambda shape: TextToImage(shape, words=7, length=5, latent_dim=4, text_dim=4, base=4),
+        extras={"text": lambda rng, image: rng.integers(0, 7, (len(image), 5)).astype("int32")},
     ),
     Row(
         "embedder",

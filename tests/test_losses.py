@@ -271,3 +271,20 @@ def test_one_code_makes_no_pair_and_tells_nothing_of_a_distribution():
     code, prior = np.array([[1.0, 2.0]]), np.array([[0.0, 0.5]])
     assert value(losses.pull_away(code)) == 0.0
     assert value(losses.maximum_mean_discrepancy(code, prior)) == 0.0
+
+
+def test_gradient_difference_counts_edges_whichever_way_they_go():
+    # Rows 0 1 0 and 0 0 0: steps of 1 and 1 across against none: 2; the columns of one row have no steps. 3 pixels.
+    edge = np.array([0.0, 1.0, 0.0]).reshape(1, 1, 3, 1)
+    assert value(losses.gradient_difference(edge, 0.0 * edge)) == pytest.approx(2 / 3)
+    assert value(losses.gradient_difference(edge, 1.0 - edge)) == 0.0
+    # Down, [0, 1] against [0, .5]: | 1 - .5 | over 2 pixels.
+    down = np.array([0.0, 1.0]).reshape(1, 2, 1, 1)
+    assert value(losses.gradient_difference(down, 0.5 * down)) == pytest.approx(0.25)
+
+
+def test_pixel_class_loss_is_the_mean_of_the_pixels():
+    # Logits log 3 and 0: probabilities 3/4 and 1/4. One pixel of each class: (log 4/3 + log 4) / 2.
+    maps = np.eye(2).reshape(1, 1, 2, 2)
+    logits = np.full((1, 1, 2, 2), [math.log(3.0), 0.0])
+    assert value(losses.pixel_class_loss(maps, logits)) == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)

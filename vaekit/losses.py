@@ -320,6 +320,34 @@ def pairwise_log_distance(x, z):
 # --- Distances counted where it matters ---
 
 
+def gradient_difference(a, b):
+    """Sum over the neighbours of | |a - a'| - |b - b'| |, rows and columns, divided by the number of pixels.
+
+    Mathieu et al. 2016, eq. 6 with alpha = 1: it counts edges that are softer or sharper, where squares of differences
+    favour the soft ones.
+
+    Args:
+        a: pictures [N, H, W, C].
+        b: pictures [N, H, W, C].
+    """
+    a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
+    down = ops.abs(ops.abs(a[:, 1:] - a[:, :-1]) - ops.abs(b[:, 1:] - b[:, :-1]))
+    right = ops.abs(ops.abs(a[:, :, 1:] - a[:, :, :-1]) - ops.abs(b[:, :, 1:] - b[:, :, :-1]))
+    pixels = ops.cast(ops.prod(ops.shape(a)[1:]), "float32")
+    return (_sum_mean(down) + _sum_mean(right)) / pixels
+
+
+def pixel_class_loss(maps, logits):
+    """-log of the probability of each pixel's class, mean over the pixels.
+
+    Args:
+        maps: [N, H, W, K] one-hot.
+        logits: [N, H, W, K].
+    """
+    maps, logits = ops.cast(maps, "float32"), ops.cast(logits, "float32")
+    return -ops.mean(ops.sum(maps * ops.log_softmax(logits, axis=-1), axis=-1))
+
+
 def masked_l1(a, b, mask):
     """Mean absolute difference over the pixels that mask selects, each example counted alike.
 

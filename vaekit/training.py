@@ -215,9 +215,7 @@ def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
     return data
 
 
-def _fit(
-    model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Any, progress: bool
-) -> None:
+def _fit(model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Any, progress: bool) -> None:
     chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNonFinite(run)]
     if place.chief:
         schedule = recipe.train

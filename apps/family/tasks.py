@@ -129,9 +129,7 @@ def _complete(name: str, recipe: Recipe) -> Recipe:
     if name in LABELLED and all(_whole(part, "has_class_folders") for part in source.sources):
         column = {"partner": FOLDERS} if name == "siamese" else {"labels": FOLDERS}
         told = {**column, **({"partner": FOLDERS} if name == "ipgan" else {})}
-        data = [
-            table if table.labels or table.partner else table.model_copy(update=told) for table in recipe.data
-        ]
+        data = [table if table.labels or table.partner else table.model_copy(update=told) for table in recipe.data]
         recipe = recipe.model_copy(update={"data": tuple(data)})
         source = sources(recipe, "train")
     height, width, channels = source[0]["image"].shape

@@ -21,15 +21,23 @@ class Trial:
         data: the folder of mnist.npz, celeb, celeba64, cfp.
         share: of the training steps.
         inception: whether Frechet distances are InceptionV3's.
+        pictures: the folder that pictures of what came out are written to, or None.
     """
 
     data: Path
     share: float = 1.0
     inception: bool = False
+    pictures: Path | None = None
 
     def steps(self, count: int) -> int:
         """That share of `count`."""
         return max(1, round(count * self.share))
+
+    def picture(self, name: str, pixels: np.ndarray) -> None:
+        """Write pixels [h, w, 3] float32 in 0..1 as a picture of this name, where pictures are wanted."""
+        if self.pictures is not None:
+            self.pictures.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(self.pictures / f"{name}.png"), np.rint(255.0 * pixels[..., ::-1].clip(0.0, 1.0)))
 
     def features(self, own):
         """What Frechet distances are taken in: `own`, unless InceptionV3's were asked for."""
@@ -142,6 +150,13 @@ def drawn(model, count: int, labels=None) -> np.ndarray:
     return np.concatenate(parts).clip(0.0, 1.0)
 
 
+def drawn_of(model, text, noise=None) -> np.ndarray:
+    """Pictures of captions [N, length], of noise [N, latent_dim] where it is given."""
+    if noise is None:
+        return in_parts(model.sample, text).clip(0.0, 1.0)
+    return in_parts(model.draw, text, noise).clip(0.0, 1.0)
+
+
 def in_parts(call, *arrays) -> np.ndarray:
     """What a function of batches makes of arrays, 250 rows at a time."""
     parts = [call(*(a[i : i + 250] for a in arrays)) for i in range(0, len(arrays[0]), 250)]
@@ -179,6 +194,49 @@ class Classifier:
         return in_parts(lambda part: self.network(part, training=False)[1], images)
 
 
+def mean_and_spread(values) -> str:
+    """The mean of what several seeds gave, and the least and the largest of it."""
+    return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
 def say(claimed: str, found: str) -> None:
     """One line of a claim."""
     print(f"  claimed: {claimed}\n  found:   {found}", flush=True)
+
+
+def sheet(rows) -> np.ndarray:
+    """Rows of as many pictures [N, h, w, 1 or 3] as one picture [R h, N w, 3]."""
+    lines = [np.concatenate(list(np.broadcast_to(row, (*np.shape(row)[:3], 3))), axis=1) for row in rows]
+    return np.concatenate(lines).astype(np.float32)
+
+
+INKS = np.array(
+    [
+        (0.12, 0.47, 0.71), (1.0, 0.5, 0.05), (0.17, 0.63, 0.17), (0.84, 0.15, 0.16), (0.58, 0.4, 0.74),
+        (0.55, 0.34, 0.29), (0.89, 0.47, 0.76), (0.5, 0.5, 0.5), (0.74, 0.74, 0.13), (0.09, 0.75, 0.81),
+    ]
+)  # fmt: skip
+"""Colours of the ten digits, and of curves."""
+
+
+def scatter(points: np.ndarray, labels: np.ndarray, side: int = 360) -> np.ndarray:
+    """Points [N, 2] as dots, a colour a label, within three standard deviations; [side, side, 3]."""
+    picture = np.ones((side, side, 3), np.float32)
+    reach = 3.0 * np.maximum(points.std(axis=0), 1e-6)
+    places = np.rint((0.5 + 0.5 * (points - points.mean(axis=0)) / reach) * (side - 1)).astype(int)
+    for place, label in zip(places, labels, strict=True):
+        cv2.circle(picture, place.tolist(), 1, INKS[label % len(INKS)].tolist(), -1, cv2.LINE_AA)
+    return picture
+
+
+def plot(x: np.ndarray, pairs, low: float, high: float, size=(360, 720)) -> np.ndarray:
+    """Pairs of curves over x, the first of each grey and broad, the second coloured and thin; [h, w, 3]."""
+    picture = np.ones((*size, 3), np.float32)
+    across = (x - x[0]) / (x[-1] - x[0]) * (size[1] - 1)
+    for number, curves in enumerate(pairs):
+        for values, colour, width in zip(curves, ((0.8, 0.8, 0.8), INKS[number].tolist()), (5, 1), strict=True):
+            up = (1.0 - (values - low) / (high - low)) * (size[0] - 9) + 4
+            shown = ~np.isnan(up)
+            line = np.rint(np.stack([across[shown], up[shown]], axis=-1)).astype(np.int32)
+            cv2.polylines(picture, [line], False, colour, width, cv2.LINE_AA)
+    return picture

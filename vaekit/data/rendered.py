@@ -13,6 +13,8 @@ SCALE = 3
 """Drawn so many times larger, then averaged down: smooth edges."""
 TRAITS = 21
 """Numbers that Identity.draw draws."""
+PARTS = ("background", "skin", "hair", "eyes", "brows", "nose", "mouth")
+"""What `parts` tells apart, by number."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,17 @@ def render(who: Identity, look: Look, side: int = 64) -> np.ndarray:
     return _Canvas(who, look, side).draw()
 
 
+def parts(who: Identity, look: Look, side: int = 64) -> np.ndarray:
+    """Which of PARTS each pixel of `render`'s picture shows.
+
+    Returns:
+        [side, side] uint8.
+    """
+    canvas = _Canvas(who, look, side)
+    canvas.draw()
+    return canvas.parts[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+
+
 class _Canvas:
     def __init__(self, who: Identity, look: Look, side: int):
         self.who, self.look = who, look
@@ -94,14 +107,16 @@ class _Canvas:
         self.half = self.size / 2
         self.picture = np.empty((self.size, self.size, 3), np.float32)
         self.picture[:] = look.background
+        self.parts = np.zeros((self.size, self.size), np.uint8)
         self.turn = np.deg2rad(look.yaw)
 
     def draw(self) -> np.ndarray:
         """Back to front."""
         who = self.who
         drop = -0.1 + who.hair_length * 0.5
-        self._ellipse((0.0, drop * 0.5 - 0.1), (who.width * 1.18, who.height * (0.95 + drop * 0.5)), who.hair)
-        self._ellipse((0.0, 0.95), (who.width * 0.55, 0.6), np.multiply(who.skin, 0.8))
+        hair = (who.width * 1.18, who.height * (0.95 + drop * 0.5))
+        self._ellipse("hair", (0.0, drop * 0.5 - 0.1), hair, who.hair)
+        self._ellipse("skin", (0.0, 0.95), (who.width * 0.55, 0.6), np.multiply(who.skin, 0.8))
         self._head()
         for side in (-1, 1):
             self._eye(side)
@@ -118,14 +133,20 @@ class _Canvas:
     def _pixels(self, points) -> np.ndarray:
         return np.rint((np.asarray(points) + 1.0) * self.half).astype(np.int32)
 
-    def _ellipse(self, middle, axes, colour) -> None:
+    def _ellipse(self, part: str, middle, axes, colour) -> None:
         centre = self._pixels(middle).tolist()
         lengths = np.maximum(np.rint(np.asarray(axes) * self.half), 1).astype(int).tolist()
-        cv2.ellipse(self.picture, centre, lengths, 0, 0, 360, [float(c) for c in colour], -1)
+        for canvas, ink in self._inks(part, colour):
+            cv2.ellipse(canvas, centre, lengths, 0, 0, 360, ink, -1)
 
-    def _line(self, points, thickness: float, colour) -> None:
+    def _line(self, part: str, points, thickness: float, colour) -> None:
         width = max(round(thickness * self.half), 1)
-        cv2.polylines(self.picture, [self._pixels(points)], False, [float(c) for c in colour], width)
+        for canvas, ink in self._inks(part, colour):
+            cv2.polylines(canvas, [self._pixels(points)], False, ink, width)
+
+    def _inks(self, part: str, colour):
+        """The picture with the colour, and the map of parts with the part's number."""
+        return (self.picture, [float(c) for c in colour]), (self.parts, [PARTS.index(part)])
 
     def _head(self) -> None:
         """The lit ellipsoid, and hair above the hairline."""
@@ -141,6 +162,8 @@ class _Canvas:
         hair = ys + 0.35 * front**2 < -who.hairline
         colour = np.where(hair[..., None], *(np.asarray(tone, np.float32) for tone in (who.hair, who.skin)))
         np.copyto(self.picture[rows, columns], shade[..., None] * colour, where=head[..., None])
+        number = np.where(hair, PARTS.index("hair"), PARTS.index("skin")).astype(np.uint8)
+        np.copyto(self.parts[rows, columns], number, where=head)
 
     def _eye(self, side: int) -> None:
         who = self.who
@@ -148,22 +171,23 @@ class _Canvas:
         squeeze = max(np.cos(self.turn + side * 0.5), 0.15)
         size = who.eye_size
         openness = 0.6 - 0.12 * max(self.look.smile, 0)
-        self._ellipse((x, y), (size * squeeze, size * openness), (0.95, 0.95, 0.95))
-        self._ellipse((x, y), (size * 0.5 * squeeze, size * 0.5), who.iris)
-        self._ellipse((x, y), (size * 0.24 * squeeze, size * 0.24), (0.02, 0.02, 0.02))
+        self._ellipse("eyes", (x, y), (size * squeeze, size * openness), (0.95, 0.95, 0.95))
+        self._ellipse("eyes", (x, y), (size * 0.5 * squeeze, size * 0.5), who.iris)
+        self._ellipse("eyes", (x, y), (size * 0.24 * squeeze, size * 0.24), (0.02, 0.02, 0.02))
         ends = [
             (side * (who.eye_distance + d), -0.08 - who.brow_height + abs(d) * 0.25) for d in (-0.1, -0.03, 0.04, 0.11)
         ]
-        self._line([self._point(*end) for end in ends], who.brow_width, np.multiply(who.hair, 0.7))
+        self._line("brows", [self._point(*end) for end in ends], who.brow_width, np.multiply(who.hair, 0.7))
 
     def _nose(self) -> None:
         who = self.who
         tip_y = -0.08 + who.nose_length
         dark = np.multiply(who.skin, 0.72)
         bridge = [self._point(0.0, -0.02, 0.02), self._point(0.0, tip_y - 0.04, 0.12)]
-        self._line(bridge, 0.02, np.multiply(who.skin, 0.88))
+        self._line("nose", bridge, 0.02, np.multiply(who.skin, 0.88))
         for side in (-1, 1):
-            self._ellipse(self._point(side * who.nose_width * 0.6, tip_y, 0.06), (who.nose_width * 0.3, 0.02), dark)
+            nostril = self._point(side * who.nose_width * 0.6, tip_y, 0.06)
+            self._ellipse("nose", nostril, (who.nose_width * 0.3, 0.02), dark)
 
     def _mouth(self) -> None:
         who, smile = self.who, self.look.smile
@@ -174,9 +198,10 @@ class _Canvas:
             lower = [
                 self._point(u * who.mouth_width, y + 0.1 * smile * (1 - u**2) - 0.09 * smile * u**2) for u in across
             ]
-            cv2.fillPoly(self.picture, [self._pixels(lips + lower[::-1])], (0.92, 0.9, 0.88))
-            self._line(lower, who.lip, (0.65 * who.skin[0] + 0.15, 0.3 * who.skin[1], 0.35 * who.skin[2]))
-        self._line(lips, who.lip, (0.65 * who.skin[0] + 0.1, 0.3 * who.skin[1], 0.35 * who.skin[2]))
+            for canvas, ink in self._inks("mouth", (0.92, 0.9, 0.88)):
+                cv2.fillPoly(canvas, [self._pixels(lips + lower[::-1])], ink)
+            self._line("mouth", lower, who.lip, (0.65 * who.skin[0] + 0.15, 0.3 * who.skin[1], 0.35 * who.skin[2]))
+        self._line("mouth", lips, who.lip, (0.65 * who.skin[0] + 0.1, 0.3 * who.skin[1], 0.35 * who.skin[2]))
 
 
 class RenderedFaces:

@@ -175,6 +175,22 @@ def patch_discriminator(channels: int) -> keras.Model:
     return keras.Model(picture, {"logits": logits, "layers": features}, name="patch_discriminator")
 
 
+def frame_predictor(channels: int, out_channels: int, width: int = 48) -> keras.Model:
+    """Map frames [N, H, W, channels] to a change [N, H, W, out_channels] of one of them, at first none.
+
+    Convolutions at half size, with dilations 1, 2, 4, 1, so that a thing may have moved far.
+    """
+    frames = layers.Input((None, None, channels), name="frames")
+    x = layers.Conv2D(width, 4, strides=2, padding="same", kernel_initializer="he_normal")(frames)
+    for dilation in (1, 2, 4, 1):
+        x = layers.LeakyReLU(0.2)(x)
+        x = layers.Conv2D(width, 3, padding="same", dilation_rate=dilation, kernel_initializer="he_normal")(x)
+    x = Conv2DTranspose(
+        out_channels, 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32", name="change"
+    )(layers.LeakyReLU(0.2)(x))
+    return keras.Model(frames, x, name="frame_predictor")
+
+
 def projected_discriminator(channels: int, feature_widths, skip: int = 1, outputs: int = 1) -> keras.Model:
     """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits.
 

@@ -7,8 +7,8 @@ from vaekit.networks.blocks import BilinearUpsampling, Conv2DTranspose, residual
 from vaekit.networks.upscaler import fine_detail
 
 
-def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64)) -> keras.Model:
-    """Map pictures [N, H, W, channels] in 0..1 to logits [N, H, W, 1].
+def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64), outputs: int = 1) -> keras.Model:
+    """Map pictures [N, H, W, channels] in 0..1 to logits [N, H, W, outputs].
 
     H and W are free, in multiples of 2 ** len(widths). The first layer strides, so that no convolution runs at full
     size, and the last one answers for the four pixels of each place. Residual blocks need no normalisation, so that an
@@ -28,5 +28,5 @@ def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64))
         for _ in range(2 if level else 1):
             x = residual_block(x, activation="relu")
     x = layers.Activation("relu")(x)
-    logits = Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32", name="logits")(x)
+    logits = Conv2DTranspose(outputs, 4, strides=2, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name="segmentation_unet")
