@@ -16,6 +16,7 @@ from claimed.common import Trial
 NAMES = (
     "wgan", "wgan_gp", "ebgan", "infogan", "acgan", "vaegan", "three_class_vaegan", "cvaegan", "repair", "aegan",
     "gaia", "siamese", "semi_supervised_gan", "optimum", "latents", "segmentation", "video", "pix2pixhd", "text",
+    "captions", "small_objects",
 )  # fmt: skip
 
 if __name__ == "__main__":

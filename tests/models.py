@@ -15,6 +15,7 @@ from vaekit.models.adversarial_segmenter import AdversarialSegmenter
 from vaekit.models.aegan import AEGAN
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.autoencoder import Autoencoder
+from vaekit.models.captioner import Captioner
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.cyclegan import CycleGAN
 from vaekit.models.ebgan import EBGAN
@@ -24,6 +25,7 @@ from vaekit.models.gaia import GAIA
 from vaekit.models.gan import GAN
 from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
+from vaekit.models.perceptual_gan import PerceptualGAN
 from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.pix2pixhd import Pix2PixHD
 from vaekit.models.recogniser import Recogniser
@@ -217,6 +219,16 @@ TABLE = [
         "text_to_image",
         lambda shape: TextToImage(shape, words=7, length=5, latent_dim=4, text_dim=4, base=4),
         extras={"text": lambda rng, image: rng.integers(0, 7, (len(image), 5)).astype("int32")},
+    ),
+    Row(
+        "captioner",
+        lambda shape: Captioner(shape, words=7, length=3, latent_dim=2, state_dim=6, embedding_dim=4, base=4),
+        extras={"text": lambda rng, image: rng.integers(0, 7, (len(image), 3)).astype("int32")},
+    ),
+    Row(
+        "perceptual_gan",
+        lambda shape: PerceptualGAN(shape, classes=3, base=4),
+        extras={"small": lambda rng, image: image[::-1], "label": _label, "small_label": _label},
     ),
     Row(
         "embedder",

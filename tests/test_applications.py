@@ -8,6 +8,8 @@ from models import shrink
 from vaekit.data.captions import NAMED, Vocabulary, describe
 from vaekit.data.rendered import PARTS, Identity, Look, RenderedFaces, parts, render
 from vaekit.models.adversarial_segmenter import AdversarialSegmenter
+from vaekit.models.captioner import Captioner
+from vaekit.models.perceptual_gan import PerceptualGAN
 from vaekit.models.pix2pixhd import Pix2PixHD
 from vaekit.models.text_to_image import TextToImage
 from vaekit.models.video_predictor import VideoPredictor
@@ -157,3 +159,64 @@ def test_the_parts_of_a_source_are_those_of_its_items():
     background = source[0]["image"][parts(who, look, 32) == 0]
     # Where a part begins, a pixel may show some of both.
     assert np.mean(np.abs(background / 255.0 - look.background).max(axis=-1) < 0.01) > 0.9
+
+
+# === Captions ===
+
+
+def test_a_captioner_that_knows_the_next_word_writes_it():
+    """A writer that always scores the word after the last one, up to the end."""
+    model = Captioner((16, 16, 1), words=4, length=4, latent_dim=2, state_dim=3, embedding_dim=2, base=4)
+
+    def writer(inputs, training):
+        word, state, _ = inputs
+        following = ops.where(ops.sum(word, axis=-1, keepdims=True) == 0, ops.one_hot([1], 4), ops.roll(word, 1, -1))
+        return 9.0 * following, state
+
+    model.writer = writer
+    images = np.zeros((2, 16, 16, 1), np.float32)
+    # 1, 2, 3, then 0: the end.
+    assert ops.convert_to_numpy(model.caption(images)).tolist() == [[1, 2, 3, 0]] * 2
+    text = np.array([[1, 2, 3, 0], [1, 2, 3, 0]], np.int32)
+    _, terms = model.objective({"image": images, "text": text})
+    # Of each word 9 against three of 0: -log softmax.
+    assert float(terms["likelihood_"]) == pytest.approx(np.log1p(3 * np.exp(-9)), rel=1e-3)
+
+
+def test_words_behind_the_end_are_none():
+    model = Captioner((16, 16, 1), words=3, length=4, latent_dim=2, state_dim=3, embedding_dim=2, base=4)
+    words = np.eye(3, dtype=np.float32)[[[2, 0, 1, 1], [1, 1, 2, 0]]]
+    assert ops.convert_to_numpy(model._numbers(words)).tolist() == [[2, 0, 0, 0], [1, 1, 2, 0]]
+
+
+def test_an_evaluator_scores_inner_products():
+    """r of a caption with its own picture 2, with the next one's 1: softplus(-2) + softplus(1) + softplus(of made)."""
+    model = Captioner((16, 16, 1), words=3, length=2, latent_dim=2, state_dim=3, embedding_dim=2, base=4)
+    model.image_embedder = lambda x, training: ops.convert_to_tensor([[2.0, 1.0], [1.0, 2.0]])
+    model.text_embedder = lambda words, training: ops.convert_to_tensor([[1.0, 0.0], [0.0, 1.0]])
+    batch = {"image": np.zeros((2, 16, 16, 1), np.float32), "text": np.ones((2, 2), np.int32)}
+    losses_, terms = model.objective(batch)
+    right, wrong, made = np.log1p(np.exp(-2)), np.log1p(np.exp(1)), np.log1p(np.exp(2))
+    assert float(losses_["evaluator"]) == pytest.approx(right + wrong + made, rel=1e-5)
+    assert float(losses_["generator"]) == pytest.approx(float(terms["likelihood_"]) + right, rel=1e-5)
+
+
+# === Small objects ===
+
+
+def test_an_untrained_generator_leaves_small_objects_as_they_are():
+    model = PerceptualGAN((16, 16, 1), classes=3, base=4)
+    images = np.random.default_rng(0).uniform(size=(2, 16, 16, 1)).astype("float32")
+    small, large = model.classify_small(images), model.classify_large(images)
+    np.testing.assert_allclose(ops.convert_to_numpy(small), ops.convert_to_numpy(large), atol=1e-6)
+
+
+def test_the_head_has_to_know_what_raised_features_show():
+    model = PerceptualGAN((16, 16, 1), classes=3, base=4, adversarial=0.5)
+    model.head = lambda features, training: ops.zeros((2, 3))
+    model.discriminator = lambda features, training: ops.zeros((2, 1))
+    images, label = np.zeros((2, 16, 16, 1), np.float32), np.array([0, 1], np.int32)
+    found, _ = model.objective({"image": images, "small": images, "label": label, "small_label": label})
+    assert float(found["classifier"]) == pytest.approx(np.log(3))
+    assert float(found["generator"]) == pytest.approx(np.log(3) + 0.5 * np.log(2))
+    assert float(found["discriminator"]) == pytest.approx(2 * np.log(2))

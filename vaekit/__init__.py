@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from vaekit.models import *  # noqa: F403
 
 MODELS = (
-    "ACGAN", "AEGAN", "AdversarialModel", "AdversarialSegmenter", "Autoencoder", "CVAEGAN", "CycleGAN", "EBGAN", "GAIA",
-    "GAN", "IPGAN", "InfoGAN", "Pix2Pix", "Pix2PixHD", "SRGAN", "SemiSupervisedGAN", "Siamese", "TextToImage",
-    "ThreeClassVAEGAN", "VAE", "VAEGAN", "VideoPredictor", "WAEGAN", "WAEMMD", "WGAN", "WGANGP",
+    "ACGAN", "AEGAN", "AdversarialModel", "AdversarialSegmenter", "Autoencoder", "CVAEGAN", "Captioner", "CycleGAN",
+    "EBGAN", "GAIA", "GAN", "IPGAN", "InfoGAN", "PerceptualGAN", "Pix2Pix", "Pix2PixHD", "SRGAN", "SemiSupervisedGAN",
+    "Siamese", "TextToImage", "ThreeClassVAEGAN", "VAE", "VAEGAN", "VideoPredictor", "WAEGAN", "WAEMMD", "WGAN",
+    "WGANGP",
 )  # fmt: skip
 """Names of the models that `from vaekit import` gives."""
 

@@ -9,6 +9,7 @@ from vaekit.models.adversarial_segmenter import AdversarialSegmenter
 from vaekit.models.aegan import AEGAN
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.models.autoencoder import Autoencoder
+from vaekit.models.captioner import Captioner
 from vaekit.models.cvaegan import CVAEGAN
 from vaekit.models.cyclegan import CycleGAN
 from vaekit.models.ebgan import EBGAN
@@ -19,6 +20,7 @@ from vaekit.models.gan import GAN
 from vaekit.models.image_cvaegan import ImageCVAEGAN
 from vaekit.models.infogan import InfoGAN
 from vaekit.models.ipgan import IPGAN
+from vaekit.models.perceptual_gan import PerceptualGAN
 from vaekit.models.pix2pix import Pix2Pix
 from vaekit.models.pix2pixhd import Pix2PixHD
 from vaekit.models.recogniser import Recogniser
@@ -38,9 +40,10 @@ from vaekit.models.wgan import WGAN, WGANGP
 
 __all__ = [
     "ACGAN", "AEGAN", "CVAEGAN", "EBGAN", "FAMILY", "GAIA", "GAN", "IPGAN", "LABELLED", "SRGAN", "VAE", "VAEGAN",
-    "WAEGAN", "WAEMMD", "WGAN", "WGANGP", "AdversarialSegmenter", "AttributeCVAEGAN", "Autoencoder", "CycleGAN",
-    "Embedder", "FaceIPGAN", "ImageCVAEGAN", "InfoGAN", "Pix2Pix", "Pix2PixHD", "Recogniser", "Restorer", "Segmenter",
-    "SemiSupervisedGAN", "Siamese", "TextToImage", "ThreeClassVAEGAN", "Upscaler", "VideoPredictor",
+    "WAEGAN", "WAEMMD", "WGAN", "WGANGP", "AdversarialSegmenter", "AttributeCVAEGAN", "Autoencoder", "Captioner",
+    "CycleGAN", "Embedder", "FaceIPGAN", "ImageCVAEGAN", "InfoGAN", "PerceptualGAN", "Pix2Pix", "Pix2PixHD",
+    "Recogniser", "Restorer", "Segmenter", "SemiSupervisedGAN", "Siamese", "TextToImage", "ThreeClassVAEGAN",
+    "Upscaler", "VideoPredictor",
 ]  # fmt: skip
 
 

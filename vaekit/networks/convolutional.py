@@ -330,3 +330,40 @@ def styled_decoder(image_shape, vector_dim: int, widths=(128, 128, 112, 64, 32),
     x = Conv2DTranspose(channels, 4, strides=2, padding="same", dtype="float32")(layers.ReLU()(x))
     image = layers.Activation("sigmoid", dtype="float32", name="image")(x)
     return keras.Model(vector, image, name="styled_decoder")
+
+
+def feature_stages(image_shape, base: int = 16) -> keras.Model:
+    """Map images [N, H, W, C] in 0..1 to (features [N, h, w, base] of half the size, [N, h', w', 4 base])."""
+    image = layers.Input(image_shape, name="image")
+    first = _he(_center(image), base, 2)
+    return keras.Model(image, [first, _he(_he(first, 2 * base, 2), 4 * base, 1)], name="feature_stages")
+
+
+def feature_classifier(shape, classes: int) -> keras.Model:
+    """Map features [N, *shape] to logits [N, classes]."""
+    features = layers.Input(shape, name="features")
+    x = layers.Dense(64, activation="relu", kernel_initializer="he_normal")(layers.Flatten()(features))
+    return keras.Model(features, layers.Dense(classes, dtype="float32")(x), name="feature_classifier")
+
+
+def feature_generator(first, last) -> keras.Model:
+    """Map features [N, *first] to a change of features [N, *last], at first none: residual blocks at half the size."""
+    features = layers.Input(first, name="features")
+    x = _he(features, last[-1], 2)
+    for _ in range(2):
+        x = residual_block(x, activation="relu")
+    x = layers.Conv2D(last[-1], 1, kernel_initializer="zeros")(x)
+    return keras.Model(features, x, name="feature_generator")
+
+
+def feature_critic(shape) -> keras.Model:
+    """Map features [N, *shape] to logits [N, 1]."""
+    features = layers.Input(shape, name="features")
+    x = layers.Dense(128, kernel_initializer="he_normal")(layers.Flatten()(features))
+    x = layers.Dense(1, dtype="float32")(layers.LeakyReLU(0.2)(x))
+    return keras.Model(features, x, name="feature_critic")
+
+
+def _he(x, width: int, strides: int):
+    x = layers.Conv2D(width, 3, strides=strides, padding="same", kernel_initializer="he_normal")(x)
+    return layers.ReLU()(x)
