@@ -73,7 +73,7 @@ def pasted(photo: np.ndarray, face: np.ndarray, rng: np.random.Generator) -> tup
     matrix[:, 2] -= matrix[:, :2] @ np.full(2, (len(face) - 1) / 2)
     share = cv2.warpAffine(faces.oval(len(face)), matrix, (width, height))[..., None]
     there = cv2.warpAffine(face.astype(np.float32), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    points = cv2.transform((len(face) * faces.TEMPLATE_W - 0.5)[None], matrix)[0]
+    points = cv2.transform((len(face) * faces.WIDE_TEMPLATE - 0.5)[None], matrix)[0]
     return np.rint(photo + share * (there - photo)).clip(0, 255).astype(np.uint8), points
 
 

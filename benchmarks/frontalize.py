@@ -17,9 +17,9 @@ on a run of the same model that has seen drawn faces alone, with an embedder tau
       --set model.identity=0.1 --set model.feature=0.1 --set train.average=0.99 --set train.steps_per_epoch=500 \\
       --set train.epochs=24 --set 'optimizers={}' --set optimizers.generator.learning_rate=1.5e-3 \\
       --set optimizers.generator.final_learning_rate=2e-5 --set optimizers.generator.beta_1=0.9 \\
-      --set optimizers.generator.clip_norm=100 --set optimizers.turner.learning_rate=1e-3 \\
-      --set optimizers.turner.final_learning_rate=1e-5 --set optimizers.turner.beta_1=0.9 \\
-      --set optimizers.straightener.learning_rate=5e-3 --set optimizers.straightener.final_learning_rate=5e-5 \\
+      --set optimizers.generator.clip_norm=100 --set optimizers.pose_mapper.learning_rate=1e-3 \\
+      --set optimizers.pose_mapper.final_learning_rate=1e-5 --set optimizers.pose_mapper.beta_1=0.9 \\
+      --set optimizers.identity_adapter.learning_rate=5e-3 --set optimizers.identity_adapter.final_learning_rate=5e-5 \\
       --out runs/frontalize-drawn
 
 Who a face is, is told by verifier.onnx, and where its eyes and nose are by MTCNN; neither is a part of the bundle. The

@@ -99,7 +99,7 @@ def quiet(model):
         ones = ops.ones(shape)
         return ops.reshape(ops.cos(0.7 * ops.cumsum(ops.reshape(ones, (-1,)))), shape)
 
-    model.random_normal = lambda shape: replicas.own_rows(waves, shape)
+    model.random_normal = lambda shape: replicas.local_rows(waves, shape)
     model.random_uniform = lambda shape: ops.full(shape, 0.1)
     return model
 
@@ -252,7 +252,7 @@ TABLE = [
             identity=1,
         ),
         shapes=((16, 24, 1), (16, 16, 3)),
-        extras={"label": _attributes, "exemplary": _attributes},
+        extras={"label": _attributes, "label_mask": _attributes},
     ),
     Row(
         "upscaler",

@@ -88,7 +88,7 @@ def test_pix2pixhd_matches_features_at_every_size():
     model.discriminators = [logits(0.5), logits(0.5)]
     picture = np.ones((1, 16, 16, 1), np.float32)
     found, terms = model.objective({"condition": picture, "image": picture})
-    assert float(terms["matching_"]) == pytest.approx(2 * 0.5)
+    assert float(terms["matching"]) == pytest.approx(2 * 0.5)
     assert float(found["generator"]) == pytest.approx(2 * 0.25 + 10.0)
     assert float(found["discriminator"]) == pytest.approx(2 * (0.25 + 0.25))
 
@@ -180,7 +180,7 @@ def test_a_captioner_that_knows_the_next_word_writes_it():
     text = np.array([[1, 2, 3, 0], [1, 2, 3, 0]], np.int32)
     _, terms = model.objective({"image": images, "text": text})
     # Of each word 9 against three of 0: -log softmax.
-    assert float(terms["likelihood_"]) == pytest.approx(np.log1p(3 * np.exp(-9)), rel=1e-3)
+    assert float(terms["likelihood"]) == pytest.approx(np.log1p(3 * np.exp(-9)), rel=1e-3)
 
 
 def test_words_behind_the_end_are_none():
@@ -198,7 +198,7 @@ def test_an_evaluator_scores_inner_products():
     losses_, terms = model.objective(batch)
     right, wrong, made = np.log1p(np.exp(-2)), np.log1p(np.exp(1)), np.log1p(np.exp(2))
     assert float(losses_["evaluator"]) == pytest.approx(right + wrong + made, rel=1e-5)
-    assert float(losses_["generator"]) == pytest.approx(float(terms["likelihood_"]) + right, rel=1e-5)
+    assert float(losses_["generator"]) == pytest.approx(float(terms["likelihood"]) + right, rel=1e-5)
 
 
 # === Small objects ===

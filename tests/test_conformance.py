@@ -125,12 +125,12 @@ def silenced(objective, player, batch, training=True):
     return {p: loss * float(p == player) for p, loss in losses.items()}, terms
 
 
-def test_averages_are_worn_and_taken_off(trained):
+def test_averages_are_swapped_in_and_out(trained):
     held = weights(trained.model)
     with trained.model.averages():
-        worn = by_player(trained.model)
+        swapped = by_player(trained.model)
     assert_same(held, weights(trained.model))
-    changed = moved(by_player(trained.model), worn)
+    changed = moved(by_player(trained.model), swapped)
     assert changed == {p: p in trained.model.averaged for p in trained.model.players}
 
 

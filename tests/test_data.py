@@ -519,7 +519,7 @@ def test_the_front_of_a_photo_is_told_where_it_is_known():
 def test_sunglasses_are_no_example_of_glasses():
     """Faces whose eyes, at 48 % of the height, are of a given brightness; cheeks are 120."""
     columns, unnamed = ("Smiling", "Eyeglasses"), "rows.npz:attributes"
-    for brightness, wears, names, exemplary in (
+    for brightness, wears, names, label_mask in (
         (20, 1, columns, 0),
         (50, 1, columns, 0),
         (65, 1, columns, 1),
@@ -532,5 +532,5 @@ def test_sunglasses_are_no_example_of_glasses():
         face[56:68, 36:92] = brightness
         data = Data(source="", labels=names)
         found = edit.example({"image": face, "label": labels}, data, (64, 64), np.random.default_rng(0))
-        np.testing.assert_array_equal(found["exemplary"], [1.0, exemplary])
+        np.testing.assert_array_equal(found["label_mask"], [1.0, label_mask])
         np.testing.assert_array_equal(found["label"], labels)

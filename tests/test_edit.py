@@ -28,7 +28,7 @@ def portrait(shape=(90, 120, 3), dtype=np.uint8, seed=0):
 
 def face_at(left, top, side) -> faces.Face:
     """A face whose crop is that square."""
-    points = side * faces.TEMPLATE_W + (left - 0.5, top - 0.5)
+    points = side * faces.WIDE_TEMPLATE + (left - 0.5, top - 0.5)
     return faces.Face(points.astype(np.float32), (left, top, side, side), 1.0)
 
 

@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_refused(image, mask, message):
 def test_a_hole_in_a_face_is_repaired_upright_in_its_crop(degrees):
     """The network answers with a slope down the picture that it sees: down the face, however that is turned."""
     turn = cv2.getRotationMatrix2D((150, 140), degrees, 1.5)
-    points = cv2.transform((100 * faces.TEMPLATE_W + (100, 90))[None], turn)[0]
+    points = cv2.transform((100 * faces.WIDE_TEMPLATE + (100, 90))[None], turn)[0]
     face = faces.Face(points.astype(np.float32), (0, 0, 1, 1), 1.0)
     sides = set()
 
@@ -189,7 +189,7 @@ def test_a_hole_in_a_face_is_repaired_upright_in_its_crop(degrees):
 
 
 def test_a_hole_that_reaches_beyond_a_face_is_repaired_as_ever():
-    face = faces.Face((60 * faces.TEMPLATE_W + 100).astype(np.float32), (100, 100, 60, 60), 1.0)
+    face = faces.Face((60 * faces.WIDE_TEMPLATE + 100).astype(np.float32), (100, 100, 60, 60), 1.0)
     mask = np.zeros((300, 300), bool)
     mask[120:140, 90:140] = True
     image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
@@ -216,7 +216,7 @@ def test_what_fills_a_hole_is_chosen_by_its_depth_and_reported():
 
 
 def test_a_hole_in_a_face_is_the_network_s():
-    face = faces.Face((150 * faces.TEMPLATE_W + 50).astype(np.float32), (50, 50, 150, 150), 1.0)
+    face = faces.Face((150 * faces.WIDE_TEMPLATE + 50).astype(np.float32), (50, 50, 150, 150), 1.0)
     image = np.random.default_rng(0).integers(0, 256, (250, 250, 3), np.uint8)
     mask = np.zeros((250, 250), bool)
     mask[100:150, 100:150] = True

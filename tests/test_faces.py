@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from vaekit import faces, mtcnn
 from vaekit.data.rendered import Look, RenderedFaces, render
 from vaekit.errors import UserError
-from vaekit.faces import TEMPLATE_N, TEMPLATE_W, Face, FaceError, YuNet
+from vaekit.faces import TIGHT_TEMPLATE, WIDE_TEMPLATE, Face, FaceError, YuNet
 
 SMILE = 0.2
 PEOPLE = RenderedFaces(400, seed=1)
@@ -277,7 +277,7 @@ class Markers:
     @classmethod
     def draw(cls, picture, number, matrix):
         """Draw a face to which a similarity takes the template; returns its points."""
-        points = moved(matrix, TEMPLATE_W)
+        points = moved(matrix, WIDE_TEMPLATE)
         radius = 0.09 * np.hypot(*matrix[:, 0])
         rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
         for (x, y), part in zip(points, (0, 0, 1, 2, 2), strict=True):
@@ -400,7 +400,9 @@ def test_the_surest_face_is_first_and_of_equals_the_largest(scores, first):
 
 def test_choosing():
     sizes, scores = (10, 30, 20, 90), (0.99, 0.98, 0.95, 0.5)
-    found = [face_at(size * TEMPLATE_W, (0, 0, size, size), score) for size, score in zip(sizes, scores, strict=True)]
+    found = [
+        face_at(size * WIDE_TEMPLATE, (0, 0, size, size), score) for size, score in zip(sizes, scores, strict=True)
+    ]
     assert faces.choose(found, "all", 0.9) == found[:3]
     assert faces.choose(found, "surest", 0.9) == faces.choose(found, "1", 0.9) == found[:1]
     assert faces.choose(found, "largest", 0.9) == faces.choose(found, "2", 0.9) == found[1:2]
@@ -426,12 +428,12 @@ def test_choosing_what_is_no_face(which):
 )
 def test_choosing_a_face_that_is_not_there(scores, which, said):
     with pytest.raises(FaceError, match=said) as error:
-        faces.choose([face_at(TEMPLATE_W, score=score) for score in scores], which, 0.9)
+        faces.choose([face_at(WIDE_TEMPLATE, score=score) for score in scores], which, 0.9)
     assert error.value.exit_status == 1
 
 
 def test_what_a_report_says_of_faces():
-    found = [face_at(TEMPLATE_W, (1.04, 2.0, 30.0, 40.0), 0.98765), face_at(TEMPLATE_W, score=0.5)]
+    found = [face_at(WIDE_TEMPLATE, (1.04, 2.0, 30.0, 40.0), 0.98765), face_at(WIDE_TEMPLATE, score=0.5)]
     told = faces.described(found, found[:1])
     assert told[0] == {"score": 0.9877, "box": [1.0, 2.0, 30.0, 40.0], "edited": True}
     assert [face["edited"] for face in told] == [True, False]
@@ -441,11 +443,11 @@ def test_of_boxes_that_overlap_the_best_is_kept():
     boxes = np.array([(0, 0, 10, 10), (5, 0, 15, 10), (20, 0, 24, 4), (19, 0, 29, 10), (11, 0, 21, 10)], float)
     scores = np.array([0.7, 0.9, 0.8, 0.6, 0.5])
     # The shares of the union: a third for boxes 0 and 1, 1/4 for 1 and 4, 0.16 for 2 and 3, 1/9.5 for 3 and 4.
-    assert faces.distinct(boxes, scores, 0.3).tolist() == [1, 2, 3, 4]
-    assert faces.distinct(boxes, scores, 0.4).tolist() == [1, 2, 0, 3, 4]
-    assert faces.distinct(boxes, scores, 0.15).tolist() == [1, 2]
-    assert faces.distinct(boxes, scores, 0.6, of_smaller=True).tolist() == [1, 2, 0, 4]
-    assert faces.distinct(np.empty((0, 4)), np.empty(0), 0.3).tolist() == []
+    assert faces.nms(boxes, scores, 0.3).tolist() == [1, 2, 3, 4]
+    assert faces.nms(boxes, scores, 0.4).tolist() == [1, 2, 0, 3, 4]
+    assert faces.nms(boxes, scores, 0.15).tolist() == [1, 2]
+    assert faces.nms(boxes, scores, 0.6, of_smaller=True).tolist() == [1, 2, 0, 4]
+    assert faces.nms(np.empty((0, 4)), np.empty(0), 0.3).tolist() == []
 
 
 # === YuNet ===
@@ -476,7 +478,7 @@ class Detector:
         rows = []
         for left, top, width, height, _ in stats[1:count]:
             if 10 <= width <= 300:
-                points = TEMPLATE_W * (width, height) + (left, top)
+                points = WIDE_TEMPLATE * (width, height) + (left, top)
                 score = 0.95 - 0.1 * abs(np.log(width / 100))
                 rows.append([left, top, width, height, *points.ravel(), score])
         return 1, np.array(rows, np.float32) if rows else None
@@ -505,7 +507,7 @@ def test_yunet_finds_faces_of_all_sizes_once(yunet, shape, boxes):
     assert len(found) == len(boxes)
     for face, (left, top, side, _) in zip(found, boxes, strict=True):
         np.testing.assert_allclose(face.box, (left - 0.5, top - 0.5, side, side), atol=0.02 * side)
-        np.testing.assert_allclose(face.points, side * TEMPLATE_W + (left, top) - 0.5, atol=0.02 * side)
+        np.testing.assert_allclose(face.points, side * WIDE_TEMPLATE + (left, top) - 0.5, atol=0.02 * side)
         assert face.points.shape == (5, 2)
         assert 0 < face.score < 1
 
@@ -565,7 +567,7 @@ def bump(side, middle, width):
     return np.dstack([hill, 0.5 * hill, -hill]).astype(np.float32) / 2
 
 
-@pytest.mark.parametrize("template", [TEMPLATE_W, TEMPLATE_N])
+@pytest.mark.parametrize("template", [WIDE_TEMPLATE, TIGHT_TEMPLATE])
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 7.0])
 @pytest.mark.parametrize("degrees", [0, 30, 135, -90])
 def test_a_known_similarity_is_found_again(template, scale, degrees):
@@ -578,11 +580,11 @@ def test_a_known_similarity_is_found_again(template, scale, degrees):
 
 def test_points_that_fit_badly_are_fitted_in_least_squares():
     rng = np.random.default_rng(0)
-    points = 64 * TEMPLATE_W + rng.normal(0, 3, (5, 2))
+    points = 64 * WIDE_TEMPLATE + rng.normal(0, 3, (5, 2))
     matrix = faces.alignment(face_at(points), 64)
 
     def error(a, b, x, y):
-        return np.sum((moved(np.array([[a, -b, x], [b, a, y]]), points) - (64 * TEMPLATE_W - 0.5)) ** 2)
+        return np.sum((moved(np.array([[a, -b, x], [b, a, y]]), points) - (64 * WIDE_TEMPLATE - 0.5)) ** 2)
 
     best = matrix[0, 0], matrix[1, 0], matrix[0, 2], matrix[1, 2]
     for index in range(4):
@@ -592,7 +594,7 @@ def test_points_that_fit_badly_are_fitted_in_least_squares():
 
 
 def test_a_mirrored_face_is_turned_not_reflected():
-    matrix = faces.alignment(face_at((1 - TEMPLATE_W) * (100, -100)), 64)
+    matrix = faces.alignment(face_at((1 - WIDE_TEMPLATE) * (100, -100)), 64)
     assert np.linalg.det(matrix[:, :2]) > 0
 
 
@@ -611,7 +613,7 @@ def test_an_aligned_picture_is_its_own_crop(shape):
     expected = picture[top : top + side, left : left + side] / np.float32(255)
     np.testing.assert_allclose(faces.align(picture, matrix, side), expected, atol=1e-3)
     assert face.box == (left - 0.5, top - 0.5, side, side)
-    narrow = faces.alignment(faces.whole(picture, TEMPLATE_N), side, TEMPLATE_N)
+    narrow = faces.alignment(faces.whole(picture, TIGHT_TEMPLATE), side, TIGHT_TEMPLATE)
     np.testing.assert_allclose(narrow, matrix, atol=1e-3)
 
 
@@ -744,7 +746,7 @@ def test_a_crop_beyond_the_photo_changes_nothing():
 
 def test_an_edit_of_a_crop_is_seen_in_the_next_crop():
     picture = cv2.GaussianBlur(photo((400, 500)), (0, 0), 4)
-    matrix = faces.alignment(face_at(TEMPLATE_W * 200 + (120, 90)), 96)
+    matrix = faces.alignment(face_at(WIDE_TEMPLATE * 200 + (120, 90)), 96)
     change = 0.4 * bump(96, (50, 60), 6)
     weight = faces.oval(96)
     before = faces.align(picture, matrix, 96)
@@ -772,7 +774,7 @@ def test_the_weight_is_whole_on_the_face_and_nothing_at_the_rim(side):
     assert (weight.shape, weight.dtype) == ((side, side), np.float32)
     for rim in (weight[0], weight[-1], weight[:, 0], weight[:, -1]):
         np.testing.assert_array_equal(rim, 0)
-    for template in (TEMPLATE_W, TEMPLATE_N):
+    for template in (WIDE_TEMPLATE, TIGHT_TEMPLATE):
         columns, rows = np.rint(side * template - 0.5).astype(int).T
         np.testing.assert_array_equal(weight[rows, columns], 1)
     np.testing.assert_allclose(weight, weight[::-1, ::-1], atol=1e-6)
@@ -780,5 +782,5 @@ def test_the_weight_is_whole_on_the_face_and_nothing_at_the_rim(side):
 
 
 def test_the_templates_show_the_same_face():
-    np.testing.assert_allclose(TEMPLATE_N * 0.74 + (0.13, 0.21), TEMPLATE_W)
-    assert TEMPLATE_W.shape == TEMPLATE_N.shape == (5, 2)
+    np.testing.assert_allclose(TIGHT_TEMPLATE * 0.74 + (0.13, 0.21), WIDE_TEMPLATE)
+    assert WIDE_TEMPLATE.shape == TIGHT_TEMPLATE.shape == (5, 2)

@@ -17,7 +17,7 @@ def portrait(shape=(32, 32, 3), dtype=np.uint8, seed=0):
 
 def face_at(left, top, side) -> faces.Face:
     """A face whose crop to template N is that square."""
-    points = side * faces.TEMPLATE_N + (left - 0.5, top - 0.5)
+    points = side * faces.TIGHT_TEMPLATE + (left - 0.5, top - 0.5)
     return faces.Face(points.astype(np.float32), (left, top, side, side), 1.0)
 
 

@@ -129,15 +129,17 @@ def test_face_ipgan_pairs_within_four(face_ipgan, mixed, x_a, same):
 
 @pytest.mark.parametrize("known", [0, 1])
 def test_the_turner_is_told_by_the_code_of_the_front(face_ipgan, known):
-    """With codes of two pixels, and a turner that answers 1, which to_front adds to the code."""
+    """With codes of two pixels, and a pose mapper that answers 1, which to_front adds to the code."""
     face_ipgan.encoder = lambda x, training: (x[:, 0, :2, 0], ops.zeros((len(x), 2)))
-    face_ipgan.turner = ops.ones_like
+    face_ipgan.pose_mapper = ops.ones_like
     image, partner, front = np.random.default_rng(0).uniform(size=(3, 4, 16, 16, 1)).astype(np.float32)
     fronted = np.array([1, known, 1, 1], np.float32)
     found, terms = face_ipgan.objective({"image": image, "partner": partner, "front": front, "fronted": fronted})
     # The encoder sees pictures in -1..1. One row of four has a front, the second.
     miss = (2 * image[1, 0, :2, 0] - 1) + 1 - (2 * front[1, 0, :2, 0] - 1)
-    assert float(terms["front"]) == float(found["turner"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
+    assert (
+        float(terms["front"]) == float(found["pose_mapper"]) == pytest.approx(known * (miss**2).sum() / 2 / 4, rel=1e-5)
+    )
 
 
 @pytest.mark.parametrize(("squared", "expected"), [(False, 0.25), (True, 0.5 * (0.25 * 0.5**2 + 0.75 / 6**2))])
@@ -165,7 +167,7 @@ def test_without_an_adversarial_weight_nobody_judges(weight):
 
 
 def test_who_a_face_is_is_told_by_it_a_closer_crop_and_their_mirror_images(face_ipgan):
-    """With embeddings made up for each, to which the straightener adds (0, .8) and the first once more."""
+    """With embeddings made up for each, to which the identity adapter adds (0, .8) and the first once more."""
     views, told = [], iter([[5.0, -1.0], [2.0, -3.0], [-2.0, 0.0], [1.0, -4.0]])  # together (6, -8)
 
     def look(images):
@@ -173,7 +175,7 @@ def test_who_a_face_is_is_told_by_it_a_closer_crop_and_their_mirror_images(face_
         return {"embedding": np.array([next(told)], np.float32)}
 
     face_ipgan.look = look
-    face_ipgan.straightener = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 0.8])
+    face_ipgan.identity_adapter = lambda embeddings: embeddings * np.array([1.0, 0.0]) + np.array([0.0, 0.8])
     x = np.broadcast_to(np.arange(16, dtype=np.float32)[:, None], (1, 16, 16, 1))
     np.testing.assert_allclose(numbers(face_ipgan.identify(x)), [[1.0, 0.0]], rtol=1e-6, atol=1e-6)
     # Of 16 pixels the closer crop has 14, each of its 16 as wide as 7/8 of them; those at its ends repeat.
@@ -198,11 +200,11 @@ def test_l_who_draws_faces_to_their_fronts_and_away_from_other_people(face_ipgan
     # What the kernel makes of pixels that are 0 is 0, but its size counts.
     kernel = np.zeros((4, 4), np.float32)
     kernel[2:, 2:] = 0.5
-    face_ipgan.straightener.layers[-1].kernel.assign(kernel)
+    face_ipgan.identity_adapter.layers[-1].kernel.assign(kernel)
     # The choice at temperature .1 is between cosines 1, 1, 0 and 0, or four that are alike.
     for image, expected in ((fronts, math.log(2 + 2 * math.exp(-10))), (between, 1 - math.sqrt(0.5) + math.log(4))):
         found, terms = face_ipgan.objective(batch | {"image": image})
-        assert float(terms["who"]) == float(found["straightener"]) == pytest.approx(expected + 0.002, rel=1e-5)
+        assert float(terms["who"]) == float(found["identity_adapter"]) == pytest.approx(expected + 0.002, rel=1e-5)
 
 
 def test_an_embedder_drops_features_in_training_alone():
@@ -259,7 +261,7 @@ def test_a_change_is_as_strong_as_its_attribute_and_its_way_ask_and_little_stron
     model = AttributeCVAEGAN(["a", "b"], latent_channels=4, widths=(8, 8, 8, 8), strength={"b": (2.0, 0.5)})
     asked = np.array([[1, 1], [-1, -1], [0.5, -0.5], [2, 2], [-2, -2], [0, 0]], np.float32)
     reached = [[1, 2], [-1, -0.5], [0.5, -0.25], [1.25, 2.5], [-1.25, -0.625], [0, 0]]
-    np.testing.assert_allclose(numbers(model.reach(asked)), reached)
+    np.testing.assert_allclose(numbers(model.scale_change(asked)), reached)
     with pytest.raises(ValueError, match="strength of c, which is no attribute"):
         AttributeCVAEGAN(["a", "b"], strength={"c": (1.0, 1.0)})
 
@@ -271,7 +273,7 @@ def test_an_edit_is_compared_with_faces_that_have_what_was_asked_for():
     label, change = np.array([[1, 0], [0, 1]], np.float32), np.array([[-1, 1], [0, -1]], np.float32)
     model.draw_change = lambda told: change
     image = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype(np.float32)
-    found, terms = model.objective({"image": image, "label": label, "exemplary": np.array([[1.0, 1.0], [1.0, 0.0]])})
+    found, terms = model.objective({"image": image, "label": label, "label_mask": np.array([[1.0, 1.0], [1.0, 0.0]])})
     # As they are: .2 for a, .1 against b; -.4 against a, and no example of b. Edited: -.4 against a, .5 for b; .1
     # against b.
     real, edited = ((0.8 + 0.9) / 2 + 1.4) / 2, ((0.6 + 1.5) / 2 + 1.1) / 2
@@ -281,7 +283,7 @@ def test_an_edit_is_compared_with_faces_that_have_what_was_asked_for():
 
 def test_companions_of_what_is_asked_for_may_change_too():
     model = AttributeCVAEGAN(
-        ["a", "b", "c"], companions={"a": ["b"]}, latent_channels=4, widths=(8, 8, 8, 8), recogniser_widths=(4, 4, 4)
+        ["a", "b", "c"], co_occurring={"a": ["b"]}, latent_channels=4, widths=(8, 8, 8, 8), recogniser_widths=(4, 4, 4)
     )
     image = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype(np.float32)
     seen = [np.zeros((2, 3), np.float32)] * 2 + [np.array([[9, 1, 2], [1, 2, 9]], np.float32)]  # x, x', edited
@@ -290,11 +292,11 @@ def test_companions_of_what_is_asked_for_may_change_too():
     model.discriminator = lambda seen, training: np.zeros((2, 1, 1, 6), np.float32)
     model.draw_change = lambda told: np.array([[1, 0, 0], [0, 0, 1]], np.float32)
     label = np.zeros((2, 3), np.float32)
-    terms = model.objective({"image": image, "label": label, "exemplary": np.ones((2, 3))})[1]
+    terms = model.objective({"image": image, "label": label, "label_mask": np.ones((2, 3))})[1]
     off = np.log1p(np.exp([1, 2])) - 0.5 * np.array([1, 2])  # of logits 1 and 2, where 1/2 was seen
     assert float(terms["other"]) == pytest.approx((off[1] + off.sum()) / 2, rel=1e-5)
-    with pytest.raises(ValueError, match="companions of d, which is no attribute"):
-        AttributeCVAEGAN(["a", "b"], companions={"a": ["d"]})
+    with pytest.raises(ValueError, match="co_occurring of d, which is no attribute"):
+        AttributeCVAEGAN(["a", "b"], co_occurring={"a": ["d"]})
 
 
 def test_every_attribute_is_turned_round_by_itself():
@@ -394,7 +396,7 @@ def test_the_gradient_penalty_is_taken_between_real_and_generated_images():
     model.generator = lambda z, training: ops.zeros((4, 8, 8, 1))
     x = pictures()
     terms = model.objective({"image": x})[1]
-    assert float(terms["penalty_"]) == pytest.approx((4.0 - 1.0) ** 2, rel=1e-5)
+    assert float(terms["penalty"]) == pytest.approx((4.0 - 1.0) ** 2, rel=1e-5)
     shares = seen[2] / x
     np.testing.assert_allclose(shares, np.broadcast_to(shares[:, :1, :1], shares.shape), rtol=1e-4)
     assert len(np.unique(shares[:, 0, 0].round(4))) == 4
@@ -456,7 +458,7 @@ def test_gaia_raises_what_is_redrawn_better_than_real_images(real, rec, interpol
     model = GAIA((8, 8, 1), latent_dim=2, base=4)
     x, misses = pictures(), iter((real, rec, interpolated))
     model.decoder = lambda z, training: x
-    model.judged = lambda images, training: images + next(misses)
+    model.reconstructed_by_discriminator = lambda images, training: images + next(misses)
     losses, _ = model.objective({"image": x})
     assert float(losses["discriminator"]) == pytest.approx(loss, abs=1e-6)
 
@@ -506,7 +508,7 @@ def test_the_dense_semi_supervised_gan_is_noisy_in_training_alone():
 
 def test_the_discriminator_moves_k_times_before_the_generator_does():
     model = GAN((8, 8, 1), latent_dim=1, steps=2, hidden=((2,), (2,)))
-    assert model.rounds == (("discriminator",), ("discriminator",), ("generator",))
+    assert model.update_phases == (("discriminator",), ("discriminator",), ("generator",))
     moves, objective = [], model.objective
     model.objective = lambda batch, training: moves.append(1) or objective(batch, training)
     model.compile("sgd", run_eagerly=True)
@@ -514,7 +516,7 @@ def test_the_discriminator_moves_k_times_before_the_generator_does():
     assert [int(model.optimizer.by_player[p].iterations) for p in ("discriminator", "generator")] == [2, 1]
     assert len(moves) == 3
     together = GAN((8, 8, 1), latent_dim=1, hidden=((2,), (2,)))
-    assert together.rounds == (("generator", "discriminator"),)
+    assert together.update_phases == (("generator", "discriminator"),)
     with pytest.raises(ValueError, match="at least 1"):
         GAN((8, 8, 1), steps=0)
 

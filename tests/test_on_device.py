@@ -152,7 +152,7 @@ def test_faces_are_cropped_as_the_cpu_crops_them(tmp_path, monkeypatch):
     of, task = recipe("edit", tmp_path / "faces", *settings), apps.task("edit")
     found, wanted = training.device_batches(of, task)[0], training.batches(of, task, "train")[0]
     assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in wanted.items()}
-    for key in ("label", "exemplary"):
+    for key in ("label", "label_mask"):
         assert np.asarray(found[key]).mean(axis=0) == pytest.approx(wanted[key].mean(axis=0), abs=0.1)
     gain = [np.asarray(batch["image"])[..., 1].mean(axis=(1, 2)) for batch in (found, wanted)]
     steep = [np.diff(np.asarray(batch["image"])[..., 1], axis=1).mean(axis=(1, 2)) / g for batch, g in

@@ -35,7 +35,7 @@ from vaekit.serving.contract import RequestError, Signature, Spec
 from vaekit.serving.protocol import impatient
 from vaekit.serving.receiving import Limits
 from vaekit.serving.security import Access
-from vaekit.serving.server import LONG, Desk, create_app
+from vaekit.serving.server import LONG, ModelServer, create_app
 
 pytestmark = pytest.mark.xdist_group("serving")  # one server
 
@@ -330,7 +330,7 @@ class Hosted:
 
     def __init__(self, limits, access=None):
         self.model = Waiting()
-        self.desk = Desk({"waiting": {1: self.model}}, {"waiting": {"stable": 1}}, limits)
+        self.desk = ModelServer({"waiting": {1: self.model}}, {"waiting": {"stable": 1}}, limits)
         app = create_app(self.desk, access)
         config = uvicorn.Config(
             app, http=impatient(limits.receive), lifespan="off", log_level="error", timeout_graceful_shutdown=600

@@ -37,7 +37,7 @@ def test_pix2pix_weighs_l1_on_pictures_in_minus_1_to_1():
     model = Pix2Pix(1, condition_channels=1, latent_dim=2, widths=(8, 8))
     model.discriminator = lambda pair, training: {"logits": ops.zeros((2, 1))}
     found, terms = model.objective({"condition": flat(0.1, 0.9), "image": flat(0.75, 0.75)})
-    assert float(terms["pixel_"]) == pytest.approx(0.5)
+    assert float(terms["pixel"]) == pytest.approx(0.5)
     assert float(found["generator"]) == pytest.approx(50 + np.log(2), rel=1e-6)
 
 
@@ -46,9 +46,9 @@ def test_cyclegan_weighs_l1_on_pictures_in_minus_1_to_1():
     model = CycleGAN((8, 8, 1), widths=(8, 8), kept=0)
     model.forward = lambda inputs, training: 0.1 * ops.ones_like(inputs[0])
     model.backward = lambda inputs, training: ops.zeros_like(inputs[0])
-    model.judge_x = model.judge_y = lambda picture, training: {"logits": ops.ones((2, 1))}
+    model.discriminator_x = model.discriminator_y = lambda picture, training: {"logits": ops.ones((2, 1))}
     found, terms = model.objective({"image": flat(0.1, 0.3), "other": flat(0.5, 0.7)})
-    assert (float(terms["cycle_"]), float(terms["identity_"])) == pytest.approx((0.4, 0.2), rel=1e-5)
+    assert (float(terms["cycle"]), float(terms["identity"])) == pytest.approx((0.4, 0.2), rel=1e-5)
     # All are taken for real: nothing is left to fool, and each discriminator pays 1/2 for its generated pictures.
     assert (float(found["generator"]), float(found["discriminator"])) == pytest.approx((5.0, 1.0), rel=1e-5)
 
@@ -76,7 +76,7 @@ def test_cyclegans_discriminators_judge_earlier_pictures_in_training_alone():
     """The generators' loss is of what they draw now."""
     model = CycleGAN((8, 8, 1), widths=(8, 8), kept=2)
     model.forward = model.backward = lambda inputs, training: ops.zeros_like(inputs[0])
-    model.judge_x = model.judge_y = lambda picture, training: {"logits": 0.5 * picture[:, 0, 0] + 0.5}
+    model.discriminator_x = model.discriminator_y = lambda picture, training: {"logits": 0.5 * picture[:, 0, 0] + 0.5}
     model.random_uniform = ops.zeros  # always exchanged, from the first place on
     model.objective({"image": flat(0.0, 0.0), "other": flat(1.0, 1.0)})
     second = {"image": flat(0.5, 0.5), "other": flat(0.5, 0.5)}

@@ -39,13 +39,13 @@ def network():
 
 
 def stored(network, kind, folder):
-    """The bare function that wears the weights, after it was saved and packed."""
+    """The bare function with the weights swapped in, after it was saved and packed."""
     weights = kind([network])
     spec = [tf.TensorSpec((None, 40), tf.float32, "vector")]
 
     @tf.function(input_signature=spec)
     def call(vector):
-        with weights.worn():
+        with weights.swapped_in():
             return {"image": network(vector, training=False)}
 
     tf.saved_model.save(weights.module, str(folder), signatures=call)

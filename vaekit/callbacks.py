@@ -54,7 +54,7 @@ def idle(run: Path, epochs: int, monitor: str | None, mode: str) -> int:
 class Validation(keras.callbacks.Callback):
     """Add to an epoch's means those of the same validation batches, as val_NAME: losses, terms, the app's figures.
 
-    Averaged weights are worn. The training goes on with the noise that it would have drawn without.
+    The averaged weights are swapped in. The training goes on with the noise that it would have drawn without.
 
     Args:
         measure: as vaekit.training.Task has it.

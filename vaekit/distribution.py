@@ -11,7 +11,7 @@ from vaekit.data import Batches
 from vaekit.errors import UserError
 
 
-class Place(Protocol):
+class Strategy(Protocol):
     """What a training asks of where it runs.
 
     Attributes:
@@ -27,7 +27,7 @@ class Place(Protocol):
         """Train on the batches."""
 
 
-def open_place(strategy: str | None) -> Place:
+def open_strategy(strategy: str | None) -> Strategy:
     """A place by the name of its strategy.
 
     Args:
@@ -39,7 +39,7 @@ def open_place(strategy: str | None) -> Place:
         UserError: the backend is another one's, or TF_CONFIG is missing.
     """
     if strategy is None:
-        return Alone()
+        return SingleDevice()
     backend = keras.backend.backend()
     if (strategy == "jax") != (backend == "jax"):
         raise UserError(f"--strategy {strategy}: the backend is {backend} (KERAS_BACKEND chooses it)")
@@ -50,7 +50,7 @@ def open_place(strategy: str | None) -> Place:
     return Replicas(strategy)
 
 
-class Alone:
+class SingleDevice:
     """One device."""
 
     chief = True
@@ -65,7 +65,7 @@ class Alone:
         model.fit(data, shuffle=False, **arguments)
 
 
-class AllJaxDevices(Alone):
+class AllJaxDevices(SingleDevice):
     """Every device that JAX has; each takes its rows of a batch."""
 
     def __init__(self):
@@ -110,7 +110,9 @@ class Replicas:
         first = context.input_pipeline_id * here
 
         def parts() -> Iterator[dict]:
-            step = (data.epoch + 1) * len(data)  # as in `Alone`, where Keras ends an epoch before it begins the first
+            step = (data.epoch + 1) * len(
+                data
+            )  # as in `SingleDevice`, where Keras ends an epoch before it begins the first
             while True:
                 for replica in range(first, first + here):
                     yield data.rows(step, range(replica * share, (replica + 1) * share))

@@ -16,12 +16,12 @@ import numpy as np
 from vaekit.errors import UserError
 from vaekit.images import ImageError
 
-TEMPLATE_W = np.array([(0.3676, 0.4818), (0.6257, 0.4818), (0.493, 0.625), (0.382, 0.759), (0.611, 0.758)])
+WIDE_TEMPLATE = np.array([(0.3676, 0.4818), (0.6257, 0.4818), (0.493, 0.625), (0.382, 0.759), (0.611, 0.758)])
 """Where a crop with hair and chin has the five points, as shares of its side: the eye on the picture's left, the other
 eye, the tip of the nose, the mouth's corner on the picture's left, the other corner."""
 NARROW = (0.21, 0.13, 0.95, 0.87)
 """Top, left, bottom and right of the narrow crop in the wide one."""
-TEMPLATE_N = (TEMPLATE_W - (0.13, 0.21)) / 0.74
+TIGHT_TEMPLATE = (WIDE_TEMPLATE - (0.13, 0.21)) / 0.74
 """The same five points of the narrow crop."""
 SEARCHED = 768
 """Faces are searched for in a copy of the photo whose longer side has no more pixels than this. MTCNN, which finds
@@ -50,7 +50,7 @@ class FaceError(ImageError):
 class Face:
     """Where a face is in a photo.
 
-    points: [5, 2] float32, in the order of TEMPLATE_W as it is when the face is upright.
+    points: [5, 2] float32, in the order of WIDE_TEMPLATE as it is when the face is upright.
     box: left, top, width and height in the same pixels; it may reach beyond the photo.
     score: how sure the finder is, in 0..1.
     """
@@ -195,7 +195,7 @@ def _seen_again(picture: np.ndarray, face: Face, finder: Finder) -> Face | None:
 
 def _fits(face: Face) -> bool:
     """Whether a face found in a crop is the one that the crop was cut to."""
-    return bool(np.abs(face.points - (LOOK * TEMPLATE_W - 0.5)).max() <= TOLERANCE * LOOK)
+    return bool(np.abs(face.points - (LOOK * WIDE_TEMPLATE - 0.5)).max() <= TOLERANCE * LOOK)
 
 
 def _moved_face(face: Face, matrix: np.ndarray) -> Face:
@@ -212,10 +212,10 @@ def _best(found: list[Face]) -> list[Face]:
     found = sorted(found, key=lambda face: (-round(face.score, 2), -face.box[2] * face.box[3]))
     boxes = np.array([face.box for face in found]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return [found[index] for index in sorted(distinct(boxes, -np.arange(float(len(found))), OVERLAP))]
+    return [found[index] for index in sorted(nms(boxes, -np.arange(float(len(found))), OVERLAP))]
 
 
-def distinct(boxes: np.ndarray, scores: np.ndarray, most: float, *, of_smaller: bool = False) -> np.ndarray:
+def nms(boxes: np.ndarray, scores: np.ndarray, most: float, *, of_smaller: bool = False) -> np.ndarray:
     """Of boxes that overlap, keep the best (greedy non-maximum suppression).
 
     Args:
@@ -274,7 +274,7 @@ class YuNet:
         sides = {longer, min(longer, self.SMALLER)}
         rows = np.concatenate([self._search(image, side) for side in sides])
         corners = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
-        rows = rows[distinct(corners, rows[:, 14], self.OVERLAP)]
+        rows = rows[nms(corners, rows[:, 14], self.OVERLAP)]
         # It counts from the edge of the first pixel.
         return [
             Face(row[4:14].reshape(5, 2) - 0.5, (*(row[:2] - 0.5).tolist(), *row[2:4].tolist()), float(row[14]))
@@ -368,7 +368,7 @@ def described(found: list[Face], chosen: list[Face]) -> list[dict]:
     ]
 
 
-def whole(image: np.ndarray, template: np.ndarray = TEMPLATE_W) -> Face:
+def whole(image: np.ndarray, template: np.ndarray = WIDE_TEMPLATE) -> Face:
     """The face of a picture that is a crop to the template already; of one that is not square, its middle is."""
     height, width = image.shape[:2]
     side = float(min(height, width))
@@ -386,7 +386,7 @@ def narrowed(image: np.ndarray) -> np.ndarray:
 # === Cutting out and pasting back ===
 
 
-def alignment(face: Face, side: int, template: np.ndarray = TEMPLATE_W) -> np.ndarray:
+def alignment(face: Face, side: int, template: np.ndarray = WIDE_TEMPLATE) -> np.ndarray:
     """The turn, scale and shift that bring a face's points closest to the template's, in least squares.
 
     Args:

@@ -49,16 +49,16 @@ class AdversarialModel(keras.Model):
     Attributes that a subclass defines:
         players: dict from a player's name to the list of its networks (built, disjoint).
         terms: names of the further scalars that `objective` returns for logging.
-        rounds: tuples of the players that move together; a step plays the rounds in turn.
+        update_phases: tuples of the players that move together; a step plays the update_phases in turn.
         averaged: players whose weights are also kept as an exponential moving average, which
-            `averages` wears (the generating ones).
+            `averages` swaps in (the generating ones).
         frozen: as `players`: networks that lend their features and never move. A run starts from one that has
             trained them.
     """
 
     players: dict[str, list]
     terms: tuple[str, ...] = ()
-    rounds: tuple[tuple[str, ...], ...]
+    update_phases: tuple[tuple[str, ...], ...]
     averaged: tuple[str, ...] = ()
     frozen: dict[str, list]
     replaceable: tuple[str, ...] = ()
@@ -81,13 +81,13 @@ class AdversarialModel(keras.Model):
             return make(*args, **kwargs)
         return fitting(given, name, make(*args, **kwargs))
 
-    def set_players(self, players: dict, rounds=None):
+    def set_players(self, players: dict, update_phases=None):
         """Name the players, and who moves together (by default all, from one forward pass)."""
         self.players, self.frozen = players, {}
-        self.rounds = tuple(rounds or (tuple(players),))
+        self.update_phases = tuple(update_phases or (tuple(players),))
         # As every layer's: drawn from Python's generator, which keras.utils.set_random_seed sets.
         self.seeds = keras.random.SeedGenerator()
-        playing = [player for player in players if any(player in round_ for round_ in self.rounds)]
+        playing = [player for player in players if any(player in phase for phase in self.update_phases)]
         names = (*(f"{player}_loss" for player in playing), *self.terms)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.__dict__.pop("_given", None)
@@ -309,32 +309,32 @@ class AdversarialModel(keras.Model):
 
     @contextlib.contextmanager
     def averages(self):
-        """Within it, `averaged` players wear their moving averages: for looking and for export.
+        """Swap in the moving averages of the `averaged` players within the context: for looking and for export.
 
         Before the first step there are none yet, and the weights stay as they are.
         """
-        worn = {}
+        held = {}
         for player in self.averaged if self.compiled else ():
             averages = self.optimizer.averaged(player)
             if averages is not None:
                 variables = self.player_variables(player)
-                worn[player] = [ops.convert_to_numpy(v) for v in variables]
+                held[player] = [ops.convert_to_numpy(v) for v in variables]
                 for variable, value in zip(variables, averages, strict=True):
                     variable.assign(value)
         try:
             yield self
         finally:
-            for player, values in worn.items():
+            for player, values in held.items():
                 for variable, value in zip(self.player_variables(player), values, strict=True):
                     variable.assign(value)
 
     def random_normal(self, shape):
         """Draw N(0, I) from the model's own generator, whose state is saved with the model."""
-        return replicas.own_rows(lambda rows: keras.random.normal(rows, seed=self.seeds), shape)
+        return replicas.local_rows(lambda rows: keras.random.normal(rows, seed=self.seeds), shape)
 
     def random_uniform(self, shape):
         """Draw from the uniform distribution over 0..1 from the same generator."""
-        return replicas.own_rows(lambda rows: keras.random.uniform(rows, seed=self.seeds), shape)
+        return replicas.local_rows(lambda rows: keras.random.uniform(rows, seed=self.seeds), shape)
 
     def sample_posterior(self, mean, log_variance):
         """z = mean + eps * s, eps ~ N(0, I): the reparameterisation of Kingma & Welling 2014, eq. 4."""

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from vaekit.errors import UserError
-from vaekit.faces import Face, cut, distinct, installed
+from vaekit.faces import Face, cut, installed, nms
 
 SMALLEST = 20
 """Side of the smallest face that is looked for, in pixels."""
@@ -65,16 +65,16 @@ class Mtcnn:
             boxes = shifted(np.hstack([corners, corners + CELL]), offsets[0][:, rows, columns].T)
             boxes *= np.tile(np.divide(image.shape[1::-1], copy.shape[1::-1]), 2)
             scored = np.column_stack([boxes, scores[0, 1, rows, columns]])
-            found.append(scored[distinct(boxes, scored[:, 4], OVERLAPS[0])])
+            found.append(scored[nms(boxes, scored[:, 4], OVERLAPS[0])])
         scored = np.concatenate(found)
-        return squares(scored[distinct(scored[:, :4], scored[:, 4], OVERLAPS[0]), :4])
+        return squares(scored[nms(scored[:, :4], scored[:, 4], OVERLAPS[0]), :4])
 
     def _refined(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """The boxes that R-Net takes for faces, [K, 4], square."""
         offsets, scores = self._refine(patches(image, boxes, SIDES[0]))
         passed = scores[:, 1] > SCORES[1]
         boxes = shifted(boxes, offsets)[passed]
-        return squares(boxes[distinct(boxes, scores[passed, 1], OVERLAPS[1])])
+        return squares(boxes[nms(boxes, scores[passed, 1], OVERLAPS[1])])
 
     def _settled(self, image: np.ndarray, boxes: np.ndarray) -> list[Face]:
         """The boxes that O-Net takes for faces, with their points."""
@@ -83,7 +83,7 @@ class Mtcnn:
         points = boxes[:, None, :2] + (boxes[:, 2:] - boxes[:, :2])[:, None] * points
         boxes, scores = shifted(boxes, offsets), scores[:, 1]
         passed = np.flatnonzero(scores > SCORES[2])
-        kept = passed[distinct(boxes[passed], scores[passed], OVERLAPS[2], of_smaller=True)]
+        kept = passed[nms(boxes[passed], scores[passed], OVERLAPS[2], of_smaller=True)]
         return [_face(boxes[index], points[index], scores[index]) for index in kept]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from vaekit import callbacks, checkpoints, provenance
 from vaekit.data import Batches, Holdout, JoinedSource, ReaderPool, WithOther, open_source
 from vaekit.data.sources import NOT_FILES
-from vaekit.distribution import Place, open_place
+from vaekit.distribution import Strategy, open_strategy
 from vaekit.recipe import Data, Optimizer, Recipe, RecipeError, load_recipe_json
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def train(
         run: the folder of the run.
         resume: whether a run that is there already goes on.
         progress: whether there is a bar.
-        strategy: how several devices share the training, as vaekit.distribution.open_place has it. The weights are
+        strategy: how several devices share the training, as vaekit.distribution.open_strategy has it. The weights are
             those that one device would have; every worker needs the run's folder, and the first writes it.
         command: what was typed, for the card.
 
@@ -165,7 +165,7 @@ def train(
     """
     run = Path(run)
     task = tasks(recipe.app)
-    place = open_place(strategy)
+    place = open_strategy(strategy)
     if task.complete:
         recipe = task.complete(recipe)
     data = _data(recipe, task)
@@ -215,7 +215,7 @@ def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
     return data
 
 
-def _fit(model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Place, data: Any, progress: bool) -> None:
+def _fit(model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Strategy, data: Any, progress: bool) -> None:
     chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNonFinite(run)]
     if place.chief:
         schedule = recipe.train

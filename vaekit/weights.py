@@ -121,7 +121,7 @@ class HalfWeights:
     def _read(self, stored, index: int) -> np.ndarray:
         return stored.get_tensor(f"copies/{index}/.ATTRIBUTES/VARIABLE_VALUE")
 
-    def worn(self, *networks: keras.Model):
+    def swapped_in(self, *networks: keras.Model):
         """A context within which networks compute with the copies, by default all; open it in the traced function.
 
         A function that runs some of the networks, and names them, has no nodes for the others' weights.

@@ -18,7 +18,7 @@ def exportable(model: Segmenter, card: dict) -> Exportable:
 
     @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
     def tensor(image):
-        with weights.worn():
+        with weights.swapped_in():
             return any_size(model.probability, [image], STRIDE)
 
     def one(image_bytes, threshold):

@@ -31,17 +31,17 @@ def exportable(model: AttributeCVAEGAN, card: dict) -> Exportable:
 
     @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, change, direction):
-        with weights.worn():
+        with weights.swapped_in():
             return tf.clip_by_value(image + model.edit(image, change, direction), 0.0, 1.0)
 
     @tf.function(input_signature=[face], autograph=False)
     def encode(image):
-        with weights.worn():
+        with weights.swapped_in():
             return model.encode(image)
 
     @tf.function(input_signature=[face], autograph=False)
     def recognise(image):
-        with weights.worn():
+        with weights.swapped_in():
             return tf.sigmoid(model.recognise(image)["logits"])
 
     weight = tf.constant(faces.oval(height))[..., None]

@@ -35,7 +35,7 @@ def making(recipe: Recipe) -> Making:
     def facts(item: dict) -> dict[str, np.ndarray]:
         if min(item["image"].shape[:2]) * zoom[1] > max(shape) / 0.6:
             raise DataError(f"train.on_device: faces of up to {int(max(shape) / 0.6 / zoom[1])} pixels a side")
-        label, exemplary = told(item, data)
-        return {"label": np.asarray(label, np.float32), "exemplary": np.asarray(exemplary, np.float32)}
+        label, label_mask = told(item, data)
+        return {"label": np.asarray(label, np.float32), "label_mask": np.asarray(label_mask, np.float32)}
 
     return Making(make, facts=facts)

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from vaekit.data import DataError, crop_resize, to_unit
-from vaekit.faces import TEMPLATE_W
+from vaekit.faces import WIDE_TEMPLATE
 from vaekit.models.attribute_cvaegan import AttributeCVAEGAN
 from vaekit.training import Task
 
@@ -19,11 +19,11 @@ ZOOM, TURN, GAIN = (0.92, 1.08), 3.0, (0.85, 1.15)
 
 
 def example(item: dict, data, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """An aligned face "image" [H, W, 3] float32 in 0..1, nearly as it is, with "label" and "exemplary" [K]."""
-    label, exemplary = told(item, data)
+    """An aligned face "image" [H, W, 3] float32 in 0..1, nearly as it is, with "label" and "label_mask" [K]."""
+    label, label_mask = told(item, data)
     image = to_unit(crop_resize(item["image"], shape, rng, zoom=data.zoom or ZOOM, rotate=TURN, jitter=JITTER))
     image = np.clip(image * rng.uniform(*GAIN), 0.0, 1.0).astype(np.float32)
-    return {"image": image, "label": label, "exemplary": exemplary}
+    return {"image": image, "label": label, "label_mask": label_mask}
 
 
 def told(item: dict, data) -> tuple[np.ndarray, np.ndarray]:
@@ -34,11 +34,11 @@ def told(item: dict, data) -> tuple[np.ndarray, np.ndarray]:
     """
     if "label" not in item or np.ndim(item["label"]) != 1:
         raise DataError("faces without attributes: name their columns in the data's labels")
-    exemplary = np.ones_like(item["label"])
+    label_mask = np.ones_like(item["label"])
     if isinstance(data.labels, tuple) and GLASSES in data.labels:
         worn = data.labels.index(GLASSES)
-        exemplary[worn] = not (item["label"][worn] and dark_lenses(item["image"]))
-    return item["label"], exemplary
+        label_mask[worn] = not (item["label"][worn] and dark_lenses(item["image"]))
+    return item["label"], label_mask
 
 
 def dark_lenses(image: np.ndarray) -> bool:
@@ -51,7 +51,7 @@ def dark_lenses(image: np.ndarray) -> bool:
         boxes = [image[top:bottom, left:right].mean(axis=-1).ravel() for (left, top), (right, bottom) in corners]
         return float(np.median(np.concatenate(boxes)))
 
-    eyes = TEMPLATE_W[:2]
+    eyes = WIDE_TEMPLATE[:2]
     cheeks = eyes + np.array((0.0, 0.14))
     return brightness(eyes, (0.06, 0.045)) < DARK * brightness(cheeks, (0.045, 0.04))
 

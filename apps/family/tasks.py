@@ -30,7 +30,7 @@ SCALE = 4
 
 def task(name: str) -> Task:
     """The training side of a model of the family."""
-    tell = TOLD.get(name, _label if name in LABELLED else _nothing)
+    tell = EXTRA_FIELDS.get(name, _label if name in LABELLED else _nothing)
     return Task(
         model_class(name),
         functools.partial(_cut if name == "srgan" else _example, tell),
@@ -110,7 +110,7 @@ def _other(item: dict, image: np.ndarray, rng: np.random.Generator) -> dict:
     return {"other": to_unit(fitted(item["other"](rng), image.shape[:2], rng))}
 
 
-TOLD = {
+EXTRA_FIELDS = {
     "semi_supervised_gan": _label_or_none,
     "siamese": _partner,
     "srgan": _small,
@@ -184,12 +184,12 @@ def _preview(model, batch: dict) -> np.ndarray:
         if model.encodes:
             rows.append(_reconstructed(model, few))
         rows += [model.sample(len(rows[0])) for _ in range(2)]
-    elif type(model) in MADE:
-        rows.append(MADE[type(model)](model, few))
+    elif type(model) in TRANSLATE:
+        rows.append(TRANSLATE[type(model)](model, few))
     return sheet(np.stack([ops.convert_to_numpy(row) for row in rows]))
 
 
-MADE = {
+TRANSLATE = {
     SRGAN: lambda model, batch: model.enlarge(batch["small"]),
     Pix2Pix: lambda model, batch: model.translate(batch["condition"]),
     CycleGAN: lambda model, batch: model.to_y(batch["image"]),

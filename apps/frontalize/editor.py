@@ -77,7 +77,7 @@ class Editor:
         return [keep_grey(picture, first, second) for picture in drawn]
 
     def _matrix(self, image: np.ndarray, face: faces.Face | None) -> np.ndarray:
-        return faces.alignment(face or faces.whole(image, faces.TEMPLATE_N), self.side, faces.TEMPLATE_N)
+        return faces.alignment(face or faces.whole(image, faces.TIGHT_TEMPLATE), self.side, faces.TIGHT_TEMPLATE)
 
     def _crop(self, image: np.ndarray, face: faces.Face | None) -> np.ndarray:
         images.check(image)

@@ -15,7 +15,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
 
     All take aligned faces in template N: a server finds none.
     """
-    weights = ByteWeights([model.embedder, model.encoder, model.generator, model.straightener, model.turner])
+    weights = ByteWeights([model.embedder, model.encoder, model.generator, model.identity_adapter, model.pose_mapper])
     height, width, channels = model.image_shape
     face = tf.TensorSpec((None, height, width, channels), tf.float32)
     number = tf.TensorSpec((None,), tf.float32)
@@ -24,7 +24,7 @@ def exportable(model: FaceIPGAN, card: dict) -> Exportable:
     @tf.function(input_signature=list(inputs.values()), autograph=False)
     def tensor(image, shown, shown_too, share, turn):
         """Who image shows, as between shown (share 0) and shown_too (share 1), turned to the front by `turn`."""
-        with weights.worn():
+        with weights.swapped_in():
             first, second = model.encode(shown), model.encode(shown_too)
             attributes = first + share[:, None] * (second - first)
             attributes += turn[:, None] * (model.to_front(attributes) - attributes)

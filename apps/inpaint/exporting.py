@@ -25,7 +25,7 @@ def exportable(model: Inpainter, card: dict) -> Exportable:
 
     @tf.function(input_signature=[*inputs.values()], autograph=False)  # one graph that the signatures share
     def tensor(image, mask, hint, z):
-        with weights.worn():
+        with weights.swapped_in():
             return any_size(
                 lambda image, mask, hint: model.answer({"image": image, "mask": mask, "hint": hint}, z),
                 [image, mask, hint],

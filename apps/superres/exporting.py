@@ -31,22 +31,22 @@ def exportable(model: SuperResolver, card: dict) -> Exportable:
     # Traced once, for the graphs of all scales to share.
     @tf.function(input_signature=[image], autograph=False)
     def exact(image):
-        with weights.worn(model.upscaler):
+        with weights.swapped_in(model.upscaler):
             return model.upscaler(image, training=False)
 
     @tf.function(input_signature=[image, inputs["clean"]], autograph=False)
     def restored(image, clean):
-        with weights.worn(model.restorer):
+        with weights.swapped_in(model.restorer):
             return model.restorer([image, clean], training=False)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def added(condition, z):
-        with weights.worn(model.generator):
+        with weights.swapped_in(model.generator):
             return model.generator([condition, z], training=False)
 
     @tf.function(input_signature=[image], autograph=False)
     def severity(image):
-        with weights.worn(model.estimator):
+        with weights.swapped_in(model.estimator):
             return model.estimator(image, training=False)
 
     def tensor(factor):

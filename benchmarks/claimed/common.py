@@ -113,7 +113,7 @@ def train(
     make, arrays: dict[str, np.ndarray], steps: int, *,
     batch_size=64, seed=0, flip=False, batches=Draws, optimizers=None,
 ):  # fmt: skip
-    """A model that `make()` makes, trained on arrays; the averaged weights are worn. Prints images a second.
+    """A model that `make()` makes, trained on arrays; the averaged weights are swapped in. Prints images a second.
 
     `optimizers(model)` are taken instead of its own, where they are given.
     """

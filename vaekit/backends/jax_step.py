@@ -12,7 +12,7 @@ def train_step(model, state, data):
     trainable, non_trainable, optimizer, metrics = state
     batch = model.as_batch(data)
     optimizer = list(optimizer)
-    for players in model.rounds:
+    for players in model.update_phases:
         trainable, non_trainable, optimizer, metrics = _play(
             model, players, batch, trainable, non_trainable, optimizer, metrics
         )

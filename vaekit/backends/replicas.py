@@ -3,8 +3,8 @@
 import keras
 
 if keras.backend.backend() == "jax":
-    from vaekit.backends.jax_replicas import add_up, all_rows, mean, own_rows, several
+    from vaekit.backends.jax_replicas import all_gather, all_reduce_sum, is_distributed, local_rows, mean
 else:
-    from vaekit.backends.tensorflow_replicas import add_up, all_rows, mean, own_rows, several
+    from vaekit.backends.tensorflow_replicas import all_gather, all_reduce_sum, is_distributed, local_rows, mean
 
-__all__ = ["add_up", "all_rows", "mean", "own_rows", "several"]
+__all__ = ["all_gather", "all_reduce_sum", "is_distributed", "local_rows", "mean"]

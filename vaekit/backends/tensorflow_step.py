@@ -9,7 +9,7 @@ from vaekit.backends.tensorflow_replicas import mean
 def train_step(model, data):
     """Play every round once; returns the running means of losses and terms."""
     batch = model.as_batch(data)
-    for players in model.rounds:
+    for players in model.update_phases:
         _play(model, players, batch)
     model.optimizer.iterations.assign_add(1)
     results = model.get_metrics_result()

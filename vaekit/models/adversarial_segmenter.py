@@ -16,7 +16,7 @@ class AdversarialSegmenter(AdversarialModel):
 
     Cross-entropy looks at each pixel alone; the discriminator sees that a nose is missing or hair lies in shreds.
     A batch holds "image" [N, H, W, C] in 0..1 and "maps" [N, H, W, classes], one-hot, as bools or floats. The
-    discriminator judges patches, of the picture and the map together.
+    discriminator sees patches of the picture and the map together.
 
     Args:
         channels: C.

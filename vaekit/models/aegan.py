@@ -1,4 +1,4 @@
-"""AEGAN: an autoencoder whose codes a GAN draws, judged as codes and as images."""
+"""AEGAN: an autoencoder whose codes a GAN draws, with a discriminator of codes and one of images."""
 
 import keras
 from keras import ops
@@ -21,7 +21,7 @@ class AEGAN(Autoencoding):
         latent_dim: length of a code h, and of z; by default 16 for grey images such as digits, 64 for colour: what is
             longer than it need be is harder for G1 to draw.
         base: channels of the first convolution.
-        image: lambda, weight of D2's verdict in G1.
+        image: lambda, weight of D2's loss in G1.
         width: of the layers of G1 and D1.
         encoder: functional model in place of the model's own: images [N, H, W, C] in 0..1 -> codes [N, latent_dim].
         decoder: functional model in place of the model's own: latents [N, latent_dim] -> images [N, H, W, C] in 0..1.

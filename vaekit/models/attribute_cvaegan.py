@@ -24,24 +24,24 @@ class AttributeCVAEGAN(AdversarialModel):
     """CVAE-GAN (Bao et al. 2017) whose condition is the wanted change of attributes, [N, K] in -1..1.
 
     As in STGAN (Liu et al. 2019) the generator is told what shall change, not what shall be: G(z, 0) is the
-    reconstruction x' and G(z, d) its edited twin. What is judged is x + G(z, d) - G(z, 0): the picture keeps what
-    the latent has lost, and no change leaves it as it is. Of each batch a quarter is decoded from z alone, as the
-    paper's is, so that a direction of z can be used too; the rest may look up the encoder's features.
+    reconstruction x' and G(z, d) its edited twin. What the discriminator sees is x + G(z, d) - G(z, 0): the picture
+    keeps what the latent has lost, and no change leaves it as it is. Of each batch a quarter is decoded from z alone,
+    as the paper's is, so that a direction of z can be used too; the rest may use the encoder's features.
 
-    The discriminator has a verdict for every attribute and either value of it, as StarGAN v2's (Choi et al. 2020) has
+    The discriminator has a logit for every attribute and either value of it, as StarGAN v2's (Choi et al. 2020) has
     one a domain: a face that was given glasses is compared with faces that wear some. The classifier alone is content
     with smudges that it takes for them.
 
     Encoder and generator are one player, the autoencoder: every loss reaches both, and one pull-back serves them.
     The classifier C and, with `identity`, the embedder do not move: a run starts from ones that are trained.
 
-    A batch holds "image" [N, H, W, C] in 0..1, "label" [N, K] of 0 and 1, and "exemplary" [N, K]: 0 where the image
+    A batch holds "image" [N, H, W, C] in 0..1, "label" [N, K] of 0 and 1, and "label_mask" [N, K]: 0 where the image
     is no example of how its attribute should look, else 1.
 
     Args:
         attributes: their names, K of them, in the order of the labels.
         exclusive: groups of names of which at most one holds, such as colours of hair.
-        companions: by attribute, those that may come and go with it, as an open mouth does with a smile.
+        co_occurring: by attribute, those that may come and go with it, as an open mouth does with a smile.
         channels: channels of the picture.
         latent_channels: of z [N, h, w, latent_channels].
         widths: channels of the autoencoder's levels.
@@ -69,7 +69,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self,
         attributes,
         exclusive=(),
-        companions=None,
+        co_occurring=None,
         channels=3,
         latent_channels=32,
         widths=(16, 32, 64, 96),
@@ -90,7 +90,7 @@ class AttributeCVAEGAN(AdversarialModel):
     ):
         super().__init__(**kwargs)
         self.attributes, self.exclusive = list(attributes), [list(group) for group in exclusive]
-        self.companions = {name: list(others) for name, others in dict(companions or {}).items()}
+        self.co_occurring = {name: list(others) for name, others in dict(co_occurring or {}).items()}
         self.channels, self.latent_channels, self.widths = channels, latent_channels, tuple(widths)
         self.shrink, self.crop = shrink, tuple(crop)
         self.recogniser_widths, self.embedder_widths = tuple(recogniser_widths), tuple(embedder_widths)
@@ -99,7 +99,7 @@ class AttributeCVAEGAN(AdversarialModel):
         self.strength = {name: (added, removed) for name, (added, removed) in dict(strength or {}).items()}
         for table, named in (
             ("strength", self.strength),
-            ("companions", [*self.companions, *itertools.chain(*self.companions.values())]),
+            ("co_occurring", [*self.co_occurring, *itertools.chain(*self.co_occurring.values())]),
         ):
             unknown = set(named) - set(self.attributes)
             if unknown:
@@ -127,8 +127,8 @@ class AttributeCVAEGAN(AdversarialModel):
         change = self.draw_change(label)
         coded = self.encoder(x, training=training)
         z = self.sample_posterior(coded["mean"], coded["log_variance"])
-        looks_up = ops.arange(ops.shape(x)[0]) % 4 > 0
-        skips = [s * ops.cast(looks_up, s.dtype)[:, None, None, None] for s in coded["skips"]]
+        use_skips = ops.arange(ops.shape(x)[0]) % 4 > 0
+        skips = [s * ops.cast(use_skips, s.dtype)[:, None, None, None] for s in coded["skips"]]
         x_rec, x_dec = self.decode_twice(z, change, skips, training)
         edited = x + x_dec - x_rec
 
@@ -137,9 +137,9 @@ class AttributeCVAEGAN(AdversarialModel):
         l_pixel = ops.mean(ops.abs(x - x_rec))
         true, rec, new = (self.recognise(picture) for picture in (x, x_rec, edited))
         l_feature = losses.feature_l1(true["layers"], rec["layers"])
-        # What C shall see in the edit: what was asked for, and for the rest, but for its companions, what it sees in x
+        # What C shall see in the edit: what was asked for, and, but for what co-occurs with that, what it sees in x
         asked = ops.abs(change)
-        kept = ops.relu(1.0 - asked - ops.matmul(asked, self.companionship))
+        kept = ops.relu(1.0 - asked - ops.matmul(asked, self.co_occurrence))
         l_attribute = losses.attribute_loss(label + change, new["logits"], asked)
         l_other = losses.attribute_loss(ops.sigmoid(true["logits"]), new["logits"], kept)
         l_moved = ops.mean(ops.abs(edited - x))
@@ -156,11 +156,11 @@ class AttributeCVAEGAN(AdversarialModel):
             l_g += self.identity * terms["identity"]
         # L_D: x as an example of what it is, the edit as one of what was asked for
         real, fake = (
-            verdicts(self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training), has)
+            asked_logits(self.discriminator([2.0 * p - 1.0, *seen["layers"][:SEEN]], training=training), has)
             for p, seen, has in ((x, true, label), (edited, new, label + change))
         )
-        exemplary, asked = batch["exemplary"][..., None], asked[..., None]
-        l_d = losses.real_hinge_loss(real, exemplary) + losses.fake_hinge_loss(fake, asked)
+        label_mask, asked = batch["label_mask"][..., None], asked[..., None]
+        l_d = losses.real_hinge_loss(real, label_mask) + losses.fake_hinge_loss(fake, asked)
         terms["adversarial"] = losses.weighted_mean(-fake, asked)
         return {"autoencoder": l_g + self.adversarial * terms["adversarial"], "discriminator": l_d}, terms
 
@@ -170,9 +170,9 @@ class AttributeCVAEGAN(AdversarialModel):
         return [[self.attributes.index(name) for name in group] for group in self.exclusive]
 
     @property
-    def companionship(self):
+    def co_occurrence(self):
         """[K, K]: 1 where the attribute of the column may come and go with that of the row."""
-        table = [[other in self.companions.get(name, ()) for other in self.attributes] for name in self.attributes]
+        table = [[other in self.co_occurring.get(name, ()) for other in self.attributes] for name in self.attributes]
         return np.array(table, "float32")
 
     def draw_change(self, label):
@@ -227,8 +227,8 @@ class AttributeCVAEGAN(AdversarialModel):
         """The posterior's mean z [N, h, w, latent_channels]."""
         return self.encoder(image, training=False)["mean"]
 
-    def reach(self, change):
-        """What the generator is told of a change [N, K]: its strength times it, and of what is beyond 1 a quarter.
+    def scale_change(self, change):
+        """The change [N, K] as the generator takes it: times its strength, and of what is beyond 1 a quarter.
 
         Training asks for changes up to 1; far beyond, pictures fall apart.
         """
@@ -244,7 +244,7 @@ class AttributeCVAEGAN(AdversarialModel):
             A difference [N, H, W, C], 0 where both are 0.
         """
         coded = self.encoder(image, training=False)
-        wanted = self.reach(change)
+        wanted = self.scale_change(change)
         x_rec, x_dec = self.decode_twice(coded["mean"], wanted, coded["skips"])
         added = x_dec - x_rec
         if direction is not None:
@@ -258,8 +258,8 @@ class AttributeCVAEGAN(AdversarialModel):
         return added
 
 
-def verdicts(logits, label):
-    """Of the verdicts for and against every attribute those that a label asks for, [N, K, patches].
+def asked_logits(logits, label):
+    """Of the logits for and against every attribute those that a label asks for, [N, K, patches].
 
     Args:
         logits: [N, h, w, 2 K], first those of faces that have the attributes, then of faces that have not.

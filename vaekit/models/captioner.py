@@ -44,7 +44,7 @@ class Captioner(AdversarialModel):
         (4, 5)
     """
 
-    terms = ("likelihood_", "right", "wrong", "generated")
+    terms = ("likelihood", "right", "wrong", "generated")
     averaged = ("generator",)
 
     def __init__(
@@ -82,7 +82,7 @@ class Captioner(AdversarialModel):
         )[1]
         image = self.image_embedder(x, training=training)
         own, made = (self.text_embedder(words, training=training) for words in (people, written))
-        other = replicas.own_rows(lambda _: ops.roll(replicas.all_rows(own), 1, axis=0), ops.shape(own))
+        other = replicas.local_rows(lambda _: ops.roll(replicas.all_gather(own), 1, axis=0), ops.shape(own))
         r_own, r_made, r_other = (ops.sum(image * caption, axis=-1) for caption in (own, made, other))
         l_right, l_wrong, l_made = (
             losses.real_log_loss(r_own), losses.fake_log_loss(r_other), losses.fake_log_loss(r_made)
@@ -90,7 +90,7 @@ class Captioner(AdversarialModel):
         l_g = self.likelihood * l_likelihood + self.adversarial * losses.real_log_loss(r_made)
         return (
             {"generator": l_g, "evaluator": l_right + l_wrong + l_made},
-            {"likelihood_": l_likelihood, "right": l_right, "wrong": l_wrong, "generated": l_made},
+            {"likelihood": l_likelihood, "right": l_right, "wrong": l_wrong, "generated": l_made},
         )
 
     def default_optimizers(self):

@@ -15,7 +15,7 @@ class CVAEGAN(Generative):
     """A VAE and a GAN that share a generator G(z, c), with a classifier that keeps it to its class.
 
     Players: encoder E, generator G, discriminator D, classifier C. The generator never sees the
-    discriminator's verdict: it matches centres of features instead (the paper's asymmetric training).
+    discriminator's answer: it matches centres of features instead (the paper's asymmetric training).
 
     Args:
         image_shape: (H, W, C).
@@ -48,7 +48,7 @@ class CVAEGAN(Generative):
         (2, 16, 16, 3)
     """
 
-    terms = ("kl", "reconstruction", "center", "class_center", "gan", "class_")
+    terms = ("kl", "reconstruction", "center", "class_center", "gan", "class")
     averaged = ("generator",)
     replaceable = ("encoder", "generator", "discriminator", "classifier")
 
@@ -150,7 +150,7 @@ class CVAEGAN(Generative):
                 "center": l_gd,
                 "class_center": l_gc,
                 "gan": l_d,
-                "class_": l_c,
+                "class": l_c,
             },
         )
 

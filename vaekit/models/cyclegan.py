@@ -35,7 +35,7 @@ class CycleGAN(AdversarialModel):
         (4, 16, 16, 3)
     """
 
-    terms = ("cycle_", "identity_", "gan")
+    terms = ("cycle", "identity", "gan")
     averaged = ("generator",)
 
     def __init__(self, image_shape, widths=(32, 64, 96), cycle=10.0, identity=0.5, kept=50, **kwargs):
@@ -45,12 +45,14 @@ class CycleGAN(AdversarialModel):
         channels = self.image_shape[2]
         # === Networks ===
         self.forward, self.backward = (residual_unet(channels, channels, 1, self.widths, attention=False) for _ in "GF")
-        self.judge_x, self.judge_y = patch_discriminator(channels), patch_discriminator(channels)
+        self.discriminator_x, self.discriminator_y = patch_discriminator(channels), patch_discriminator(channels)
         earlier = [ImageHistory(kept) if kept else None for _ in "XY"]
         for each in filter(None, earlier):
             each.build((None, *self.image_shape))
         self.earlier_x, self.earlier_y = earlier
-        self.set_players({"generator": [self.forward, self.backward], "discriminator": [self.judge_x, self.judge_y]})
+        self.set_players(
+            {"generator": [self.forward, self.backward], "discriminator": [self.discriminator_x, self.discriminator_y]}
+        )
 
     # === Objective: eq. 1 to 3, least squares and history as in section 4, identity as in section 5.2 ===
     def objective(self, batch, training=True):
@@ -60,19 +62,21 @@ class CycleGAN(AdversarialModel):
         l_cycle = _l1(self.to_x(to_y, training), x) + _l1(self.to_y(to_x, training), y)
         l_identity = _l1(self.to_y(y, training), y) + _l1(self.to_x(x, training), x)
         l_fool, l_d = 0.0, 0.0
-        for judge, real, fake, earlier in (
-            (self.judge_x, x, to_x, self.earlier_x),
-            (self.judge_y, y, to_y, self.earlier_y),
+        for discriminator, real, fake, earlier in (
+            (self.discriminator_x, x, to_x, self.earlier_x),
+            (self.discriminator_y, y, to_y, self.earlier_y),
         ):
-            judged = self._judge(judge, fake, training)
-            l_fool += losses.real_square_loss(judged)
+            logits = self._logits(discriminator, fake, training)
+            l_fool += losses.real_square_loss(logits)
             if earlier is not None and training:
-                judged = self._judge(judge, earlier(fake, self.random_uniform((ops.shape(fake)[0], 2))), training)
-            l_real = losses.real_square_loss(self._judge(judge, real, training))
-            l_d += 0.5 * (l_real + losses.fake_square_loss(judged))
+                logits = self._logits(
+                    discriminator, earlier(fake, self.random_uniform((ops.shape(fake)[0], 2))), training
+                )
+            l_real = losses.real_square_loss(self._logits(discriminator, real, training))
+            l_d += 0.5 * (l_real + losses.fake_square_loss(logits))
         return (
             {"generator": l_fool + self.cycle * (l_cycle + self.identity * l_identity), "discriminator": l_d},
-            {"cycle_": l_cycle, "identity_": l_identity, "gan": l_d},
+            {"cycle": l_cycle, "identity": l_identity, "gan": l_d},
         )
 
     # === Use ===
@@ -103,7 +107,7 @@ class CycleGAN(AdversarialModel):
         images = as_images(images)
         return images + network([2.0 * images - 1.0, ops.zeros((ops.shape(images)[0], 1))], training=training)
 
-    def _judge(self, network, images, training):
+    def _logits(self, network, images, training):
         return network(2.0 * images - 1.0, training=training)["logits"]
 
 

@@ -57,7 +57,7 @@ class EBGAN(Generative):
         x_p = self.generator(self.prior(ops.shape(x)[0]), training=training)
         (real, _), (fake, codes) = self.energy(x, training), self.energy(x_p, training)
         l_d = losses.energy_margin_loss(real, fake, self.margin)
-        l_pull = losses.pull_away(replicas.all_rows(codes))
+        l_pull = losses.pull_away(replicas.all_gather(codes))
         return (
             {"generator": ops.mean(fake) + self.pull * l_pull, "discriminator": l_d},
             {"real_energy": ops.mean(real), "fake_energy": ops.mean(fake), "pull_away": l_pull},

@@ -26,7 +26,7 @@ class Embedder(AdversarialModel):
         dropout: share of the last stage's features that are dropped in training.
     """
 
-    terms = ("cosine", "contrastive_")
+    terms = ("cosine", "contrastive")
     averaged = ("embedder",)
 
     def __init__(self, channels=3, dim=128, side=64, widths=(32, 64, 128, 192), contrastive=0.6, dropout=0.3, **kwargs):
@@ -42,9 +42,9 @@ class Embedder(AdversarialModel):
         l_cosine = losses.cosine_distance(found, batch["label"])
         partner = ops.cast(batch["partner"], "float32")
         partner = partner / ops.norm(partner, axis=-1, keepdims=True)
-        queries, keys = replicas.all_rows(found), replicas.all_rows(partner)
+        queries, keys = replicas.all_gather(found), replicas.all_gather(partner)
         l_who = losses.contrastive_loss(queries, keys)
-        return {"embedder": l_cosine + self.contrastive * l_who}, {"cosine": 1.0 - l_cosine, "contrastive_": l_who}
+        return {"embedder": l_cosine + self.contrastive * l_who}, {"cosine": 1.0 - l_cosine, "contrastive": l_who}
 
     def default_optimizers(self):
         """Adam 1e-3."""

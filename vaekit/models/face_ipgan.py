@@ -12,7 +12,7 @@ from vaekit.networks.convolutional import embedder, place_encoder, projected_dis
 SEEN = 3
 """Stages of the embedder whose features are compared, and seen by the discriminator."""
 DECAY = 2e-3
-"""Of the straightener's kernel W."""
+"""Of the identity adapter's kernel W."""
 CLOSER = 16
 """This part of a side is cut from either end for the closer crop that I(x) sees too."""
 
@@ -28,10 +28,10 @@ class FaceIPGAN(AdversarialModel):
 
     Two players learn from people who were photographed both ways. Embeddings of profiles lie close together, and a
     generator that is told who somebody is by them draws fronts of nobody. So G is told by the embedding of a frontal
-    photo, and the straightener s learns what that is from any other, a closer crop of it and both's mirror images:
+    photo, and the identity adapter s learns what that is from any other, a closer crop of it and both's mirror images:
     I(x) = s(sum of e), linear, by L_who = 1 - cos(I(x), e(front)) + the contrastive loss of the two, as the first
     term alone makes all people alike, + |W|^2, as e knows people it was taught better than it will know others.
-    The turner t learns what A(x) would be from the front, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
+    The pose mapper t learns what A(x) would be from the front, L_front = |t(A(x)) - A(front)|^2 / 2. It is not told by
     pictures: no profile knows the light of a frontal photo, and the mean of all pictures that it may be is a blur,
     where their codes' is a face.
 
@@ -59,7 +59,7 @@ class FaceIPGAN(AdversarialModel):
     """
 
     terms: tuple[str, ...] = ("kl", "pixel", "feature", "identity", "who", "front")
-    averaged = ("generator", "straightener", "turner")
+    averaged = ("generator", "identity_adapter", "pose_mapper")
 
     def __init__(
         self,
@@ -95,12 +95,12 @@ class FaceIPGAN(AdversarialModel):
         self.shrink = self.image_shape[0] // side
         skip = self.shrink.bit_length() - 1
         correction = keras.layers.Dense(identity_dim, kernel_initializer="zeros", dtype="float32")
-        self.straightener = keras.Sequential([keras.Input((identity_dim,)), correction], name="straightener")
-        self.turner = perceptron(attribute_dim, attribute_dim, depth=2, name="turner")
+        self.identity_adapter = keras.Sequential([keras.Input((identity_dim,)), correction], name="identity_adapter")
+        self.pose_mapper = perceptron(attribute_dim, attribute_dim, depth=2, name="pose_mapper")
         players = {
             "generator": [self.encoder, self.generator],
-            "straightener": [self.straightener],
-            "turner": [self.turner],
+            "identity_adapter": [self.identity_adapter],
+            "pose_mapper": [self.pose_mapper],
         }
         if adversarial:
             self.discriminator = projected_discriminator(channels, self.embedder_widths[:SEEN], skip=skip)
@@ -130,16 +130,16 @@ class FaceIPGAN(AdversarialModel):
         l_identity = losses.cosine_distance(who, self.straighten(seen["embedding"]))
         # L_who
         told = self.identify(x_s)
-        queries, keys = replicas.all_rows(told), replicas.all_rows(who)
+        queries, keys = replicas.all_gather(told), replicas.all_gather(who)
         l_who = losses.cosine_distance(told, who) + losses.contrastive_loss(queries, keys)
-        l_who = l_who + DECAY * ops.sum(self.straightener.layers[-1].kernel ** 2)
+        l_who = l_who + DECAY * ops.sum(self.identity_adapter.layers[-1].kernel ** 2)
         # L_front
         turned = self.to_front(self.encode(x_s))
         l_front = losses.half_squared_distance(ops.stop_gradient(mean), turned, fronts)
         players = {
             "generator": self.kl * l_kl + l_gr + self.identity * l_identity,
-            "straightener": l_who,
-            "turner": l_front,
+            "identity_adapter": l_who,
+            "pose_mapper": l_front,
         }
         terms = {
             "kl": l_kl,
@@ -206,12 +206,12 @@ class FaceIPGAN(AdversarialModel):
     def straighten(self, embeddings):
         """Embeddings [N, identity_dim] of faces as they would be of frontal ones, of unit length."""
         embeddings = ops.cast(embeddings, "float32")
-        return ops.normalize(embeddings + self.straightener(embeddings))
+        return ops.normalize(embeddings + self.identity_adapter(embeddings))
 
     def to_front(self, attributes):
         """A(x) as it would be from the front, [N, attribute_dim]."""
         attributes = ops.cast(attributes, "float32")
-        return attributes + self.turner(attributes)
+        return attributes + self.pose_mapper(attributes)
 
     def frontalize(self, images):
         """The same people in the same light, from the front."""

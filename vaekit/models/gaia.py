@@ -40,7 +40,7 @@ class GAIA(Autoencoding):
         (2, 16, 16, 3)
     """
 
-    terms = ("real", "reconstructed", "interpolated", "distance_", "balance")
+    terms = ("real", "reconstructed", "interpolated", "distance", "balance")
     averaged = ("generator",)
     replaceable = ("encoder", "decoder")
 
@@ -51,10 +51,10 @@ class GAIA(Autoencoding):
         # === Networks ===
         self.encoder = self.network("encoder", encoder, image_shape, latent_dim, base)
         self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
-        self.judge = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
+        self.discriminator = encoder(image_shape, latent_dim, base), decoder(image_shape, latent_dim, base)
         self.codes = MovingGaussian()
         self.codes.build((None, latent_dim))
-        self.set_players({"generator": [self.encoder, self.decoder], "discriminator": list(self.judge)})
+        self.set_players({"generator": [self.encoder, self.decoder], "discriminator": list(self.discriminator)})
 
     # === Objective: Algorithm 1 ===
     def objective(self, batch, training=True):
@@ -72,26 +72,26 @@ class GAIA(Autoencoding):
         share = self.random_uniform((ops.shape(x)[0], 1))
         z_i = share * z + (1.0 - share) * ops.take(z, beside, axis=0)
         x_rec, x_i = self.decoder(z, training=training), self.decoder(z_i, training=training)
-        l_real = losses.mean_absolute_error(x, self.judged(x, training))
-        l_rec = losses.mean_absolute_error(x, self.judged(x_rec, training))
-        l_i = losses.mean_absolute_error(x_i, self.judged(x_i, training))
-        l_distance = losses.pairwise_log_distance(replicas.all_rows(x), replicas.all_rows(z))
+        l_real = losses.mean_absolute_error(x, self.reconstructed_by_discriminator(x, training))
+        l_rec = losses.mean_absolute_error(x, self.reconstructed_by_discriminator(x_rec, training))
+        l_i = losses.mean_absolute_error(x_i, self.reconstructed_by_discriminator(x_i, training))
+        l_distance = losses.pairwise_log_distance(replicas.all_gather(x), replicas.all_gather(z))
         balance = ops.sigmoid(self.slope * replicas.mean(l_real - 0.5 * (l_rec + l_i)))
         known = replicas.mean(l_real)
         better_rec, better_i = (ops.cast(replicas.mean(loss) < known, "float32") for loss in (l_rec, l_i))
         l_d = l_real - better_rec * l_rec - better_i * l_i
         return (
             {"generator": l_rec + l_i + self.distance * l_distance, "discriminator": l_d},
-            {"real": l_real, "reconstructed": l_rec, "interpolated": l_i, "distance_": l_distance, "balance": balance},
+            {"real": l_real, "reconstructed": l_rec, "interpolated": l_i, "distance": l_distance, "balance": balance},
         )
 
     def step_sizes(self, terms):
         """The discriminator moves the more the worse it is at real images, the generator the rest (section 3.2)."""
         return {"discriminator": terms["balance"], "generator": 1.0 - terms["balance"]}
 
-    def judged(self, images, training=False):
+    def reconstructed_by_discriminator(self, images, training=False):
         """D(x): what the discriminator redraws of images [N, H, W, C]."""
-        encode, decode = self.judge
+        encode, decode = self.discriminator
         return decode(encode(images, training=training), training=training)
 
     def default_optimizers(self):

@@ -65,8 +65,8 @@ class GAN(Generative):
         else:
             self.generator = self.network("generator", decoder, image_shape, latent_dim, base, **told)
             self.discriminator = self.network("discriminator", discriminator, image_shape, base, **told)
-        rounds = steps and [("discriminator",)] * steps + [("generator",)]
-        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]}, rounds)
+        update_phases = steps and [("discriminator",)] * steps + [("generator",)]
+        self.set_players({"generator": [self.generator], "discriminator": [self.discriminator]}, update_phases)
 
     # === Objective: eq. 1 ===
     def objective(self, batch, training=True):

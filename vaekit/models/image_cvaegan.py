@@ -81,8 +81,8 @@ class ImageCVAEGAN(AdversarialModel):
             condition_channels, channels, latent_dim, self.widths, attention, stride, activation
         )
         players = {"encoder": [self.encoder], "generator": [self.generator]}
-        self.judged = bool(feature or center or adversarial)
-        if self.judged:
+        self.has_discriminator = bool(feature or center or adversarial)
+        if self.has_discriminator:
             self.discriminator = patch_discriminator(2 * channels + 1)
             self.real_center, self.fake_center = MovingCenters(), MovingCenters()
             feature_shape = (None, self.discriminator.output["layers"][-1].shape[-1])
@@ -138,18 +138,18 @@ class ImageCVAEGAN(AdversarialModel):
             found = self.recogniser(ops.concatenate([x_rec, x_free[:zeros]]), training=False)["layers"]
             terms["recognised"] = losses.feature_l1(true, found, missing[:prior])
             of = {player: loss + self.recognised * terms["recognised"] for player, loss in of.items()}
-        if not self.judged:
+        if not self.has_discriminator:
             return of, terms
 
-        def judge(picture, base, missing):
+        def discriminate(picture, base, missing):
             seen = ops.concatenate([2.0 * picture - 1.0, _added(picture, base), missing], axis=-1)
             return self.discriminator(seen, training=training)
 
-        real = judge(x, base, missing)
-        rec = judge(x_rec, base[:posterior], missing[:posterior])
-        free = judge(x_free, base[posterior:], missing[posterior:])
+        real = discriminate(x, base, missing)
+        rec = discriminate(x_rec, base[:posterior], missing[:posterior])
+        free = discriminate(x_free, base[posterior:], missing[posterior:])
         logits = ops.concatenate([rec["logits"], free["logits"]])
-        # A verdict on a place where nothing is missing would teach nobody anything.
+        # Logits of places where nothing is missing say nothing of the generator.
         places = losses.pool_mask(missing, logits)
         l_d = losses.real_hinge_loss(real["logits"], places) + losses.fake_hinge_loss(logits, places)
         l_fool = losses.weighted_mean(-logits, places)
@@ -164,8 +164,8 @@ class ImageCVAEGAN(AdversarialModel):
         of["encoder"] += self.feature * l_feature
         of["generator"] += self.feature * (l_feature + 2.0 * l_zero_feature) / 3
         of["generator"] += self.center * l_center + self.adversarial * l_fool
-        judged = {"feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool}
-        return {**of, "discriminator": l_d}, {**terms, **judged}
+        seen = {"feature": l_feature, "zero_feature": l_zero_feature, "center": l_center, "adversarial": l_fool}
+        return {**of, "discriminator": l_d}, {**terms, **seen}
 
     def default_optimizers(self):
         """Adam 2e-4 with betas .5 and .99 for all."""
@@ -182,7 +182,7 @@ class ImageCVAEGAN(AdversarialModel):
 def _added(picture, base):
     """What a picture adds to the classical one, made about as large as a picture in -1..1.
 
-    A judge that has to find so small a difference in the picture takes five times as long to learn.
+    A discriminator that has to find so small a difference in the picture takes five times as long to learn.
     """
     return 10.0 * (picture - base)
 

@@ -44,7 +44,7 @@ class InfoGAN(Generative):
         ((4, 3), (4, 1))
     """
 
-    terms = ("gan", "category", "continuous_")
+    terms = ("gan", "category", "continuous")
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
@@ -76,7 +76,7 @@ class InfoGAN(Generative):
         l_information = self.information * (l_category + l_continuous)
         return (
             {"generator": losses.real_log_loss(fake["logits"]) + l_information, "discriminator": l_gan + l_information},
-            {"gan": l_gan, "category": l_category, "continuous_": l_continuous},
+            {"gan": l_gan, "category": l_category, "continuous": l_continuous},
         )
 
     def default_optimizers(self):

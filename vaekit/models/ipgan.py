@@ -47,7 +47,7 @@ class IPGAN(AdversarialModel):
         (2, 16, 16, 3)
     """
 
-    terms = ("identity", "kl", "reconstruction", "class_", "class_matching", "gan", "matching")
+    terms = ("identity", "kl", "reconstruction", "class", "class_matching", "gan", "matching")
     averaged = ("attributes", "generator")
     replaceable = ("identity", "encoder", "generator", "classifier", "discriminator")
 
@@ -121,7 +121,7 @@ class IPGAN(AdversarialModel):
                 "discriminator": l_d,
             },
             {
-                "identity": l_i, "kl": l_kl, "reconstruction": l_gr, "class_": l_c, "class_matching": l_gc,
+                "identity": l_i, "kl": l_kl, "reconstruction": l_gr, "class": l_c, "class_matching": l_gc,
                 "gan": l_d, "matching": l_gd,
             },
         )  # fmt: skip

@@ -12,7 +12,7 @@ from vaekit.specs import Images, Vectors, as_images
 
 @keras.saving.register_keras_serializable("vaekit")
 class Pix2Pix(AdversarialModel):
-    """A U-Net draws y from x, a discriminator of patches judges the pair.
+    """A U-Net draws y from x, a discriminator of patches sees the pair.
 
     Noise enters as a latent that modulates the U-Net, where the paper has dropout. A batch holds "condition"
     [N, H, W, K], x, and "image" [N, H, W, C], y, in 0..1.
@@ -39,7 +39,7 @@ class Pix2Pix(AdversarialModel):
         (4, 16, 16, 3)
     """
 
-    terms = ("pixel_", "gan")
+    terms = ("pixel", "gan")
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
@@ -69,7 +69,7 @@ class Pix2Pix(AdversarialModel):
         l_d = losses.real_log_loss(real) + losses.fake_log_loss(fake)
         return (
             {"generator": losses.real_log_loss(fake) + self.pixel * l_pixel, "discriminator": l_d},
-            {"pixel_": l_pixel, "gan": l_d},
+            {"pixel": l_pixel, "gan": l_d},
         )
 
     # === Use ===

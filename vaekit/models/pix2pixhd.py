@@ -35,7 +35,7 @@ class Pix2PixHD(AdversarialModel):
         (4, 32, 32, 3)
     """
 
-    terms = ("matching_", "gan")
+    terms = ("matching", "gan")
     averaged = ("generator",)
 
     def __init__(
@@ -57,15 +57,15 @@ class Pix2PixHD(AdversarialModel):
         real, fake = (2.0 * ops.concatenate([x, image], axis=-1) - 1.0 for image in (y, self._draw(x, training)))
         l_fool, l_matching, l_d = 0.0, 0.0, 0.0
         for discriminator in self.discriminators:
-            judged_real, judged_fake = (discriminator(pair, training=training) for pair in (real, fake))
-            l_fool += losses.real_square_loss(judged_fake["logits"])
-            l_d += losses.real_square_loss(judged_real["logits"]) + losses.fake_square_loss(judged_fake["logits"])
-            for own, other in zip(judged_real["layers"], judged_fake["layers"], strict=True):
+            of_real, of_fake = (discriminator(pair, training=training) for pair in (real, fake))
+            l_fool += losses.real_square_loss(of_fake["logits"])
+            l_d += losses.real_square_loss(of_real["logits"]) + losses.fake_square_loss(of_fake["logits"])
+            for own, other in zip(of_real["layers"], of_fake["layers"], strict=True):
                 l_matching += losses.mean_absolute_error(ops.stop_gradient(own), other)
             real, fake = (ops.average_pool(pair, 2, 2) for pair in (real, fake))
         return (
             {"generator": l_fool + self.matching * l_matching, "discriminator": l_d},
-            {"matching_": l_matching, "gan": l_d},
+            {"matching": l_matching, "gan": l_d},
         )
 
     # === Use ===

@@ -58,8 +58,8 @@ class Siamese(AdversarialModel):
         pictures = ops.concatenate([batch["image"], batch["partner"]])
         both = self.embedder(pictures, training=training)["embedding"]
         count = ops.shape(batch["image"])[0]
-        anchor, positive = replicas.all_rows(both[:count]), replicas.all_rows(both[count:])
-        both, who = ops.concatenate([anchor, positive]), replicas.all_rows(ops.cast(batch["label"], "int32"))
+        anchor, positive = replicas.all_gather(both[:count]), replicas.all_gather(both[count:])
+        both, who = ops.concatenate([anchor, positive]), replicas.all_gather(ops.cast(batch["label"], "int32"))
         near = ops.sum((anchor - positive) ** 2, axis=1)
         far = losses.squared_distances(anchor, both)
         same = who[:, None] == ops.concatenate([who, who])[None]

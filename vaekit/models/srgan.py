@@ -11,7 +11,7 @@ from vaekit.specs import Images, as_images
 
 @keras.saving.register_keras_serializable("vaekit")
 class SRGAN(AdversarialModel):
-    """Enlargements judged by a discriminator and by the content that it sees in them.
+    """Enlarges pictures by a generator, against a discriminator whose features give the content loss.
 
     The content is that of the discriminator's features, Dis_l, where the paper has those of a VGG that was trained on
     other data. The generator answers with a residual on bicubic enlargement, which starts at 0. A batch holds "image"
@@ -42,7 +42,7 @@ class SRGAN(AdversarialModel):
         (4, 16, 16, 3)
     """
 
-    terms = ("pixel_", "content_", "gan")
+    terms = ("pixel", "content", "gan")
     averaged = ("generator",)
     replaceable = ("generator", "discriminator")
 
@@ -68,7 +68,7 @@ class SRGAN(AdversarialModel):
         l_d = losses.real_log_loss(real["logits"]) + losses.fake_log_loss(fake["logits"])
         l_fool = losses.real_log_loss(fake["logits"])
         l_g = self.pixel * l_pixel + self.content * l_content + self.adversarial * l_fool
-        return {"generator": l_g, "discriminator": l_d}, {"pixel_": l_pixel, "content_": l_content, "gan": l_d}
+        return {"generator": l_g, "discriminator": l_d}, {"pixel": l_pixel, "content": l_content, "gan": l_d}
 
     def default_optimizers(self):
         """Adam 1e-4 for both (section 3.2)."""

@@ -56,7 +56,7 @@ class TextToImage(AdversarialModel):
         x, text = batch["image"], batch["text"]
         right = self.text_encoder(text, training=training)
         # Another picture's caption: at times the same one, as in the paper.
-        wrong = replicas.own_rows(lambda _: ops.roll(replicas.all_rows(right), 1, axis=0), ops.shape(right))
+        wrong = replicas.local_rows(lambda _: ops.roll(replicas.all_gather(right), 1, axis=0), ops.shape(right))
         z = self.random_normal((ops.shape(x)[0], self.latent_dim))
         drawn = self.generator([z, right], training=training)
         s_r, s_w, s_f = (

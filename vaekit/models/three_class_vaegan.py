@@ -42,7 +42,7 @@ class ThreeClassVAEGAN(VAEGAN):
         (2, 16, 16, 3)
     """
 
-    verdicts = 3
+    logits = 3
     undecided = math.log(3.0)
 
     def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, fool=1.0, **kwargs):
@@ -52,7 +52,7 @@ class ThreeClassVAEGAN(VAEGAN):
     # === Objective ===
     def objective(self, batch, training=True):
         """L_prior + L_like - fool log P(real | x'); gamma L_like - log P(real | x') P(real | x_p); L_GAN."""
-        l_prior, l_like, (real, rec, gen) = self.judged(batch["image"], training)
+        l_prior, l_like, (real, rec, gen) = self.forward(batch["image"], training)
         l_real = _called(real, REAL)
         l_fake = _called(rec, RECONSTRUCTED) + _called(gen, GENERATED)
         l_gan = l_real + l_fake
@@ -67,7 +67,7 @@ class ThreeClassVAEGAN(VAEGAN):
         )
 
 
-def _called(judged, verdict):
-    """-log P(verdict), of what the discriminator says of some images."""
-    logits = judged["logits"]
-    return losses.class_loss(ops.full((ops.shape(logits)[0],), verdict, "int32"), logits)
+def _called(answers, wanted):
+    """-log P(wanted), of what the discriminator says of some images."""
+    logits = answers["logits"]
+    return losses.class_loss(ops.full((ops.shape(logits)[0],), wanted, "int32"), logits)

@@ -44,7 +44,7 @@ class VAEGAN(Generative):
     terms: tuple[str, ...] = ("kl", "likelihood", "gan")
     averaged = ("decoder",)
     replaceable = ("encoder", "decoder", "discriminator")
-    verdicts = 1
+    logits = 1
     """Outputs of the discriminator."""
     undecided = 0.68
     """Its losses where it only guesses, round which `gated` lets both play: about log 2."""
@@ -58,11 +58,11 @@ class VAEGAN(Generative):
         # === Networks ===
         self.encoder = self.network("encoder", gaussian_encoder, image_shape, latent_dim, base)
         self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
-        self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=self.verdicts)
+        self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=self.logits)
         self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===
-    def judged(self, x, training=False):
+    def forward(self, x, training=False):
         """L_prior, L_like, and what the discriminator says of x, x' and x_p."""
         mean, log_variance = self.encoder(x, training=training)
         z = self.sample_posterior(mean, log_variance)
@@ -76,7 +76,7 @@ class VAEGAN(Generative):
 
     def objective(self, batch, training=True):
         """L_prior + L_like for the encoder, gamma L_like - L_GAN for the decoder, L_GAN for the discriminator."""
-        l_prior, l_like, (real, rec, gen) = self.judged(batch["image"], training)
+        l_prior, l_like, (real, rec, gen) = self.forward(batch["image"], training)
         reconstructed, generated = rec["logits"], gen["logits"]
         # L_GAN as in Algorithm 1 is maximised by the discriminator; here with the sign that is minimised.
         l_real = losses.real_log_loss(real["logits"])

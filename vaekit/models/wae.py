@@ -51,7 +51,7 @@ class WAEGAN(WAE):
         (2, 16, 16, 3)
     """
 
-    terms = ("reconstruction", "divergence_")
+    terms = ("reconstruction", "divergence")
     replaceable = ("encoder", "decoder", "discriminator")
 
     def __init__(self, image_shape, latent_dim=64, base=32, divergence=10.0, width=256, **kwargs):
@@ -77,7 +77,7 @@ class WAEGAN(WAE):
         l_d = losses.real_log_loss(prior) + losses.fake_log_loss(coded)
         return (
             {"autoencoder": l_rec + self.divergence * l_z, "discriminator": self.divergence * l_d},
-            {"reconstruction": l_rec, "divergence_": l_d},
+            {"reconstruction": l_rec, "divergence": l_d},
         )
 
     def default_optimizers(self):
@@ -115,7 +115,7 @@ class WAEMMD(WAE):
         (2, 16, 16, 3)
     """
 
-    terms = ("reconstruction", "divergence_")
+    terms = ("reconstruction", "divergence")
 
     def __init__(self, image_shape, latent_dim=64, base=32, divergence=100.0, **kwargs):
         super().__init__(**kwargs)
@@ -131,9 +131,9 @@ class WAEMMD(WAE):
         x = batch["image"]
         z = self.encoder(x, training=training)
         l_rec = 2.0 * losses.half_squared_distance(x, self.decoder(z, training=training))
-        prior, coded = replicas.all_rows(self.prior(ops.shape(x)[0])), replicas.all_rows(z)
+        prior, coded = replicas.all_gather(self.prior(ops.shape(x)[0])), replicas.all_gather(z)
         l_z = losses.maximum_mean_discrepancy(prior, coded)
-        return {"autoencoder": l_rec + self.divergence * l_z}, {"reconstruction": l_rec, "divergence_": l_z}
+        return {"autoencoder": l_rec + self.divergence * l_z}, {"reconstruction": l_rec, "divergence": l_z}
 
     def default_optimizers(self):
         """Adam 1e-3 with beta_1 .5 (appendix D)."""

@@ -25,8 +25,8 @@ class Wasserstein(Generative):
         """Make generator and critic from what is kept of the arguments."""
         self.generator = self.network("generator", decoder, self.image_shape, self.latent_dim, self.base)
         self.critic = self.network("critic", discriminator, self.image_shape, self.base, normalize=normalize)
-        rounds = [("critic",)] * self.critic_steps + [("generator",)]
-        self.set_players({"critic": [self.critic], "generator": [self.generator]}, rounds)
+        update_phases = [("critic",)] * self.critic_steps + [("generator",)]
+        self.set_players({"critic": [self.critic], "generator": [self.generator]}, update_phases)
 
     def score(self, images, training=False):
         """f(x), [N, 1], of images [N, H, W, C] in 0..1."""
@@ -116,7 +116,7 @@ class WGANGP(Wasserstein):
         (2, 16, 16, 3)
     """
 
-    terms = ("wasserstein", "penalty_")
+    terms = ("wasserstein", "penalty")
 
     def __init__(self, image_shape, latent_dim=100, base=32, critic_steps=5, penalty=10.0, **kwargs):
         super().__init__(**kwargs)
@@ -137,7 +137,7 @@ class WGANGP(Wasserstein):
         l_penalty = losses.gradient_penalty(input_gradient(self.score, e * x + (1.0 - e) * x_p))
         return (
             {"critic": -distance + self.penalty * l_penalty, "generator": -ops.mean(fake)},
-            {"wasserstein": distance, "penalty_": l_penalty},
+            {"wasserstein": distance, "penalty": l_penalty},
         )
 
     def default_optimizers(self):

@@ -21,7 +21,7 @@ def stage_sizes(height: int, width: int, smallest: int = 4) -> list[tuple[int, i
 
 def batch_norm():
     """Batch normalisation, of the whole batch where replicas share it."""
-    return layers.BatchNormalization(momentum=0.9, synchronized=replicas.several())
+    return layers.BatchNormalization(momentum=0.9, synchronized=replicas.is_distributed())
 
 
 @keras.saving.register_keras_serializable("vaekit")

@@ -39,8 +39,8 @@ class MovingCenters(layers.Layer):
         features = ops.cast(features, "float32")
         member = ops.ones_like(features[:, :1]) if members is None else ops.cast(members, "float32")
         past = ops.convert_to_tensor(self.centers)
-        count = replicas.add_up(ops.sum(member, axis=0)[:, None])
-        batch_mean = replicas.add_up(ops.matmul(ops.transpose(member), features)) / ops.maximum(count, 1.0)
+        count = replicas.all_reduce_sum(ops.sum(member, axis=0)[:, None])
+        batch_mean = replicas.all_reduce_sum(ops.matmul(ops.transpose(member), features)) / ops.maximum(count, 1.0)
         moved = ops.where(count > 0, self.momentum * past + (1.0 - self.momentum) * batch_mean, past)
         centers = ops.stop_gradient(moved)
         if training:

@@ -159,8 +159,8 @@ PICTURE_WIDTHS = (24, 48, 96, 128)
 def patch_discriminator(channels: int) -> keras.Model:
     """Map pictures [N, H, W, channels] to {"logits": [N, h, w, 1], "layers": [features of each stage]}.
 
-    One verdict a patch (Isola et al. 2017); H and W are free. Channels are best centred, of unit size. No
-    normalisation: statistics over a batch would let one example's verdict depend on another.
+    One logit a patch (Isola et al. 2017); H and W are free. Channels are best centred, of unit size. No
+    normalisation: statistics over a batch would let one example's logits depend on another.
     """
     picture = layers.Input((None, None, channels), name="picture")
     x, features = picture, []
@@ -194,9 +194,9 @@ def frame_predictor(channels: int, out_channels: int, width: int = 48) -> keras.
 def projected_discriminator(channels: int, feature_widths, skip: int = 1, outputs: int = 1) -> keras.Model:
     """Map [picture [N, H, W, channels] in -1..1, *features of a recogniser that does not move] to logits.
 
-    Logits are [N, h, w, outputs], so many verdicts a patch.
+    Logits are [N, h, w, outputs], so many a patch.
 
-    What another network already knows of pictures shows a judge what is wrong with them many times sooner
+    What another network already knows of pictures shows a discriminator what is wrong with them many times sooner
     (Projected GANs, Sauer et al. 2021); the picture itself shows what that network overlooks.
 
     Args:

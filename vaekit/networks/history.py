@@ -37,8 +37,8 @@ class ImageHistory(layers.Layer):
                 column's first number says at which place they begin to be laid down.
         """
         shape = ops.shape(images)
-        new = replicas.all_rows(ops.stop_gradient(ops.cast(images, "float32")))
-        noise = replicas.all_rows(noise)
+        new = replicas.all_gather(ops.stop_gradient(ops.cast(images, "float32")))
+        noise = replicas.all_gather(noise)
         count = ops.shape(new)[0]
         start = ops.cast(self.size * noise[0, 1], "int32")
         row = ops.arange(count, dtype="int32")
@@ -53,7 +53,7 @@ class ImageHistory(layers.Layer):
         laid = (comes < count) & ops.take(exchanged | (fits & ~taken), source)
         self.images.assign(ops.where(laid[:, None, None, None], ops.take(new, source, axis=0), old))
         self.held.assign(ops.where(laid, 1.0, held))
-        return replicas.own_rows(lambda _: answer, shape)
+        return replicas.local_rows(lambda _: answer, shape)
 
     def get_config(self):
         """Mirror __init__."""

@@ -15,7 +15,7 @@ def impatient(seconds: float) -> type[HttpToolsProtocol]:
     already, and for a client to take its answer; and it takes headers of any size.
     """
 
-    class Impatient(HttpToolsProtocol):
+    class HeaderTimeoutProtocol(HttpToolsProtocol):
         _patience: asyncio.TimerHandle | None = None
         _fed = _in_body = 0
 
@@ -85,4 +85,4 @@ def impatient(seconds: float) -> type[HttpToolsProtocol]:
                 self._patience.cancel()
                 self._patience = None
 
-    return Impatient
+    return HeaderTimeoutProtocol

@@ -54,7 +54,7 @@ LAST = 1.0
 T = TypeVar("T")
 
 
-class Desk:
+class ModelServer:
     """Answers requests in threads, turns away what is too much, and counts both.
 
     Args:
@@ -223,7 +223,7 @@ async def _watch(request: Request, place: Place) -> None:
     place.close(RequestError("the client went away", 499))
 
 
-def create_app(desk: Desk, access: Access | None = None) -> ASGIApp:
+def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
     """The web application: `/v1/models/...`, `/health`, `/monitoring/prometheus/metrics`, and a page at `/`."""
     access = access or Access()
     page = resources.files("vaekit.serving").joinpath("page", "index.html").read_text("utf-8")
@@ -299,7 +299,7 @@ def _json(answer: dict) -> Response:
 class Counting:
     """Middleware: counts the requests of models by the status of their answers."""
 
-    def __init__(self, app: ASGIApp, desk: Desk):
+    def __init__(self, app: ASGIApp, desk: ModelServer):
         self.app, self.desk = app, desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -327,7 +327,7 @@ class Counting:
 class _Server(uvicorn.Server):
     """Stops in order when it is told to for the first time, and at once the second time."""
 
-    def __init__(self, config: uvicorn.Config, desk: Desk):
+    def __init__(self, config: uvicorn.Config, desk: ModelServer):
         super().__init__(config)
         self.desk = desk
 
@@ -383,7 +383,7 @@ def serve(
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as why:
         raise UserError(f"{host}:{port}: {why.strerror or why}") from None
-    desk = Desk(models, labels or {}, limits)
+    desk = ModelServer(models, labels or {}, limits)
     config = uvicorn.Config(
         create_app(desk, access),
         http=impatient(limits.receive),
