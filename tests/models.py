@@ -45,7 +45,7 @@ from vaekit.models.wgan import WGAN, WGANGP
 from vaekit.networks import convolutional
 
 
-def shrink(put=setattr):
+def use_small_networks(put=setattr):
     """Give networks whose size is no model's argument one for tests: six models' would be tests of them."""
     put(convolutional, "PATCH_WIDTHS", (4, 6, 8))
     put(convolutional, "PROJECTED_WIDTHS", (4, 6, 8, 8))

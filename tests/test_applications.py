@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
-from models import shrink
+from models import use_small_networks
 
 from vaekit.data.captions import NAMED, Vocabulary, describe
 from vaekit.data.rendered import PARTS, Identity, Look, RenderedFaces, parts, render
@@ -18,7 +18,7 @@ from vaekit.models.video_predictor import VideoPredictor
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
+        use_small_networks(patch.setattr)
         yield
 
 

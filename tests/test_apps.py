@@ -55,7 +55,7 @@ def calls(editor):
     "vaekit_negative/command.py": """
 import typer
 
-from vaekit import batch, options
+from vaekit import runner, options
 from vaekit.verbs import Editing, Files, Work, grouped
 from vaekit_negative.editor import Editor
 
@@ -77,7 +77,7 @@ def _open(threads, *, targets, editing):
         picture = editing.read(item.path)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         targets.write(paths[0], editor(picture.pixels), like=picture)
-        return batch.Edited(paths, picture.notes)
+        return runner.Edited(paths, picture.notes)
 
     return edit
 """,

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models import TABLE, Row, quiet, shrink
+from models import TABLE, Row, quiet, use_small_networks
 
 from vaekit.game import AdversarialModel
 
@@ -20,7 +20,7 @@ from vaekit.game import AdversarialModel
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
+        use_small_networks(patch.setattr)
         yield
 
 
@@ -226,8 +226,8 @@ STEP = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from models import TABLE, quiet, shrink
-shrink()
+from models import TABLE, quiet, use_small_networks
+use_small_networks()
 folder, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 ROWS = TABLE[part::parts]
 

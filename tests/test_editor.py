@@ -10,7 +10,7 @@ import pytest
 
 from vaekit import faces
 from vaekit.apps.inpaint import editor as module
-from vaekit.apps.inpaint.editor import Editor, even_out, shrink, windows
+from vaekit.apps.inpaint.editor import Editor, downscale_with_hole, even_out, windows
 
 
 def editor_with(network) -> Callable[..., np.ndarray]:
@@ -139,7 +139,7 @@ def test_shrinking_never_mixes_in_what_is_unknown():
     hole = np.zeros((40, 40), bool)
     hole[10:30, 10:31] = True
     image[hole] = 99.0
-    small, small_hole = shrink(image, hole, (20, 20))
+    small, small_hole = downscale_with_hole(image, hole, (20, 20))
     assert small_hole.sum() in (100, 110)
     np.testing.assert_allclose(small[~small_hole], 0.3, atol=1e-5)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaekit import batch, images, inputs, workers
+from vaekit import images, inputs, runner, workers
 from vaekit.errors import UserError
 from vaekit.inputs import Input, expand, find_inputs, find_partner
 from vaekit.outputs import Outputs, check_file, names_device
@@ -112,7 +112,9 @@ def test_an_output_folder_within_the_inputs_is_not_looked_into(here):
     put("p/a.png", "p/out/a.png", "p/out/deep/b.png")
     os.symlink("p/out", "results", target_is_directory=True)
     for output in ("p/out", "results"):
-        assert [str(i) for i in batch.plan(["p"], "superres", output, recursive=True, overwrite=True)[0]] == ["p/a.png"]
+        assert [str(i) for i in runner.plan(["p"], "superres", output, recursive=True, overwrite=True)[0]] == [
+            "p/a.png"
+        ]
     assert found("p/**/*.png", output=Path("p/out")) == ["p/a.png"]
     assert found("p/out", output=Path("p")) == ["p/out/a.png"]
 
@@ -157,7 +159,7 @@ def test_a_folder_that_may_not_be_read_is_told(here, capsys):
 
 
 def plan(*names, output=None, command="superres", **options):
-    return batch.plan(names, command, output, **options)
+    return runner.plan(names, command, output, **options)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_names_that_are_one_on_some_file_systems_do_not_replace_each_other(here)
     put("p/A.png", "p/a.png", "q/caf\u00e9.png", "q/cafe\u0301.png")
     for folder in ("p", "q"):
         todo, targets = plan(folder, output=f"out_{folder}", overwrite=True)
-        assert len(batch._groups(todo)) == 1
+        assert len(runner._groups(todo)) == 1
         (first,) = targets.paths(todo[0], (4, 5, 3))
         targets.write(first, np.zeros((4, 5, 3), np.uint8))
         os.link(first, Path(f"out_{folder}") / todo[1].path.name)
@@ -326,7 +328,7 @@ def grey(threads, *, targets):
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         for _, path in targets.missing(paths):
             targets.write(path, np.repeat(picture.pixels[..., :1], 3, axis=2), like=picture)
-        return batch.Edited(paths, picture.notes)
+        return runner.Edited(paths, picture.notes)
 
     return edit
 
@@ -343,7 +345,7 @@ class Opener:
 
 def edit(*names, jobs=None, as_json=False, **options):
     todo, targets = plan(*names, **options)
-    return batch.run(todo, targets, Opener(targets), jobs=jobs, as_json=as_json)
+    return runner.run(todo, targets, Opener(targets), jobs=jobs, as_json=as_json)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -419,11 +421,11 @@ def test_two_runs_that_share_a_folder_skip_what_the_other_has_written(here, caps
                 put("out/a.png")
                 meanwhile.set()
             targets.write(paths[0], np.zeros((4, 5, 3), np.uint8))
-            return batch.Edited(paths)
+            return runner.Edited(paths)
 
         return edit
 
-    attempts = batch._Attempts(slow, targets).open(1)
+    attempts = runner._Attempts(slow, targets).open(1)
     first, second = attempts([a, b])
     assert meanwhile.is_set()
     assert (first.skipped, first.error, second.skipped, second.error) == (True, None, False, None)
@@ -437,7 +439,7 @@ def test_a_refusal_of_what_is_shared_is_told_once_with_what_was_done(here, capsy
     def opener(threads):
         raise UserError("no bundle x")
 
-    assert batch.run(todo, targets, opener, as_json=True) == 2
+    assert runner.run(todo, targets, opener, as_json=True) == 2
     out, error = capsys.readouterr()
     assert error == "vaekit: no bundle x\n"
     report = json.loads(out)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from models import TABLE, shrink
+from models import TABLE, use_small_networks
 
 import vaekit
 from vaekit import ACGAN, CVAEGAN, GAN, IPGAN, VAE, VAEGAN, WAEMMD, WGANGP, AdversarialModel, Pix2Pix, Siamese
@@ -27,7 +27,7 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
+        use_small_networks(patch.setattr)
         yield
 
 
@@ -101,8 +101,8 @@ from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 import vaekit
 assert keras.saving.get_registered_object("vaekit>VAE")  # before the tests' table imports the models
-from models import shrink
-shrink()
+from models import use_small_networks
+use_small_networks()
 folder = Path(sys.argv[1])
 for file in sorted(folder.glob("*.keras")):
     model = keras.saving.load_model(file)

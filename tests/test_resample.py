@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vaekit.networks.upscaler import enlarge
+from vaekit.networks.enlarging import enlarge
 from vaekit.resample import bicubic
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from models import shrink
+from models import use_small_networks
 
 from vaekit import images
 from vaekit.apps import implied, recipe_path, task
@@ -19,7 +19,7 @@ from vaekit.training import batches
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        shrink(patch.setattr)
+        use_small_networks(patch.setattr)
         yield
 
 

@@ -1,6 +1,6 @@
 """vaekit: the VAE-GAN family in Keras, and the image editors made of it.
 
-`from vaekit import VAE` gives a model. Keras is imported with the first of them, and not before: editing an image needs
+`from vaekit import VAE` gives a model. Keras is imported with the first of them, and not before: runner an image needs
 none of it.
 """
 

@@ -310,4 +310,4 @@ def _end(message: str, status: int, arguments: list[str]) -> NoReturn:
 
 
 EMPTY = {"done": [], "skipped": [], "failed": [], "interrupted": False, "seconds": 0.0}
-"""vaekit.batch.Report of a command that was refused, without importing what that needs."""
+"""vaekit.runner.Report of a command that was refused, without importing what that needs."""

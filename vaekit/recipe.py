@@ -19,7 +19,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Holdout(_Table):
+class HoldoutTable(_Table):
     """Which items are kept for validation: those whose number in `column` is divisible by `every`."""
 
     column: str = "file"
@@ -32,7 +32,7 @@ class Data(_Table):
     source: str
     weight: PositiveFloat = 1.0
     labels: str | tuple[str, ...] | None = None
-    holdout: Holdout = Holdout()
+    holdout: HoldoutTable = HoldoutTable()
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
     wide: bool = False
     """Whether the faces show hair and chin (template W), where an app works on the face alone (template N)."""

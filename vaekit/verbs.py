@@ -27,7 +27,7 @@ from vaekit import options
 if TYPE_CHECKING:
     import numpy as np
 
-    from vaekit import batch, faces
+    from vaekit import faces, runner
     from vaekit.images import Picture
 
 
@@ -40,11 +40,11 @@ class Files:
     skip_existing: options.SkipExisting = False
     recursive: options.Recursive = False
 
-    def plan(self, inputs: Sequence[str], verb: str, **more: Any) -> batch.Outputs:
-        """As vaekit.batch.plan, whose further options `more` are; what is to be edited are its `inputs`."""
-        from vaekit import batch
+    def plan(self, inputs: Sequence[str], verb: str, **more: Any) -> runner.Outputs:
+        """As vaekit.runner.plan, whose further options `more` are; what is to be edited are its `inputs`."""
+        from vaekit import runner
 
-        return batch.plan(inputs, verb, **dataclasses.asdict(self), **more)[1]
+        return runner.plan(inputs, verb, **dataclasses.asdict(self), **more)[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,22 +101,24 @@ class Work:
     engine: options.EngineOption = options.Engine.PROCESSES
     json: options.Json = False
 
-    def run(self, targets: batch.Outputs, editing: Editing, opener: Callable[..., batch.Edit]) -> NoReturn:
-        """Edit all inputs of `targets`, and end with the exit status of vaekit.batch.run.
+    def run(self, targets: runner.Outputs, editing: Editing, opener: Callable[..., runner.Edit]) -> NoReturn:
+        """Edit all inputs of `targets`, and end with the exit status of vaekit.runner.run.
 
         Args:
             targets: from Files.plan.
             editing: what edits.
-            opener: as vaekit.batch.run; is given `targets` and `editing` too.
+            opener: as vaekit.runner.run; is given `targets` and `editing` too.
 
         Raises:
             RemoteError: the server that is to run the network is not there.
         """
-        from vaekit import batch
+        from vaekit import runner
 
         editing.check()
         opener = functools.partial(opener, targets=targets, editing=editing)
-        status = batch.run(targets.inputs, targets, opener, jobs=self.jobs, engine=self.engine.value, as_json=self.json)
+        status = runner.run(
+            targets.inputs, targets, opener, jobs=self.jobs, engine=self.engine.value, as_json=self.json
+        )
         raise typer.Exit(status)
 
 

@@ -12,7 +12,7 @@ from vaekit.apps.edit import fitting
 from vaekit.verbs import Editing, Faces, Files, Work, grouped
 
 if TYPE_CHECKING:
-    from vaekit import batch
+    from vaekit import runner
     from vaekit.latent import Direction
 
 verbs = typer.Typer()
@@ -95,7 +95,7 @@ def edit(
 def _open(
     threads: int,
     *,
-    targets: batch.Outputs,
+    targets: runner.Outputs,
     editing: Editing,
     finding: Faces,
     values: dict[str, float],
@@ -103,10 +103,10 @@ def _open(
     drawing: Literal["sheet", "strip"] | None,
     reach: tuple[float, float],
     face: str,
-) -> batch.Edit:
+) -> runner.Edit:
     import numpy as np
 
-    from vaekit import batch, faces
+    from vaekit import faces, runner
     from vaekit.apps.edit.editor import Editor
 
     editor = editing.open(Editor, threads)
@@ -115,7 +115,7 @@ def _open(
     unchanged = not drawing and not any(values.values()) and not any(strength for _, strength in directions)
     finder = None if unchanged else finding.finder()
 
-    def edit(item: batch.Input) -> batch.Edited:
+    def edit(item: runner.Input) -> runner.Edited:
         picture = editing.read(item.path)
         if drawing:
             paths = targets.paths(item, DRAWN, suffix=targets.suffix(item) if targets.file else ".png")
@@ -123,7 +123,7 @@ def _open(
             paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
         if unchanged and paths[0].suffix == item.path.suffix:
             targets.copy(item, paths[0])
-            return batch.Edited(paths, (*picture.notes, "nothing changes: copied"))
+            return runner.Edited(paths, (*picture.notes, "nothing changes: copied"))
         found = faces.find(picture.pixels, finder) if finder else [faces.whole(picture.pixels)]
         chosen = faces.choose(found, face, finder.least if finder else 0.0)
         if drawing == "sheet":
@@ -134,8 +134,8 @@ def _open(
             edited, like = editor(picture.pixels, values, chosen, directions=directions), picture
         targets.write(paths[0], edited, like=like)
         if finder is None:
-            return batch.Edited(paths, picture.notes)
-        return batch.Edited(paths, picture.notes, {"faces": faces.described(found, chosen)}, faces.summary(found))
+            return runner.Edited(paths, picture.notes)
+        return runner.Edited(paths, picture.notes, {"faces": faces.described(found, chosen)}, faces.summary(found))
 
     return edit
 

@@ -52,7 +52,7 @@ def fit(
     """
     import numpy as np
 
-    from vaekit import batch, console, faces, images
+    from vaekit import console, faces, images, runner
     from vaekit.apps.edit.editor import Editor
     from vaekit.errors import UserError
     from vaekit.inputs import find_inputs
@@ -68,7 +68,7 @@ def fit(
         nonlocal failed
         found = []
         todo = find_inputs(names, "edit", recursive=recursive)
-        with batch.bar(len(todo), "fit") as advance:
+        with runner.bar(len(todo), "fit") as advance:
             for item in todo:
                 try:
                     pixels = images.read(item.path, max_pixels=max_pixels).pixels
@@ -76,7 +76,7 @@ def fit(
                     face = faces.choose(seen, "surest", finder.least if finder else 0.0)[0]
                     found.append(editor.encode(pixels, face))
                 except Exception as error:  # of one photo, whatever it is
-                    console.warn(batch.failure(item, error))
+                    console.warn(runner.failure(item, error))
                     failed += 1
                 advance()
         if len(found) < FEWEST:

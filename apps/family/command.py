@@ -204,7 +204,7 @@ def apply(
 
       vaekit apply runs/ipgan anna.jpg --does transfer --with bert.jpg -o anna-as-bert.png
     """
-    from vaekit import batch, console, images
+    from vaekit import console, images, runner
     from vaekit.errors import UserError
 
     targets = files.plan(inputs, "apply")
@@ -222,7 +222,7 @@ def apply(
         raise UserError(f"--with {other or 'is needed'}: {needed}")
     second = None if other is None else _eight_bit(images.read(other, max_pixels=max_pixels).pixels)
     rows, failed = {}, False
-    with model.averages(), batch.bar(len(targets.inputs), "apply") as advance:
+    with model.averages(), runner.bar(len(targets.inputs), "apply") as advance:
         for item in targets.inputs:
             try:
                 answer = applied(_eight_bit(images.read(item.path, max_pixels=max_pixels).pixels), second)
@@ -253,7 +253,7 @@ def _walk(
     import keras
     import numpy as np
 
-    from vaekit import batch
+    from vaekit import runner
     from vaekit.apps.family.tasks import sheet
     from vaekit.latent import STEPS, invert
 
@@ -266,7 +266,7 @@ def _walk(
         if encode:
             start, end = keras.ops.convert_to_numpy(encode(pictures, labels))
         else:
-            with batch.bar(STEPS, "morph") as advance:
+            with runner.bar(STEPS, "morph") as advance:
                 (start, end), _ = invert(model, pictures, labels, progress=lambda share: advance())
         latents = (1.0 - shares[:, None]) * start + shares[:, None] * end
         decode = model.decode if encode else model.from_noise

@@ -12,7 +12,7 @@ from vaekit import options
 from vaekit.verbs import Editing, Faces, Files, Work, grouped, surest
 
 if TYPE_CHECKING:
-    from vaekit import batch
+    from vaekit import runner
 
 
 verbs = typer.Typer()
@@ -56,19 +56,19 @@ def frontalize(
 def _open(
     threads: int,
     *,
-    targets: batch.Outputs,
+    targets: runner.Outputs,
     editing: Editing,
     finding: Faces,
     turn: float,
     paste: bool,
     face: str,
-) -> batch.Edit:
-    from vaekit import batch, faces
+) -> runner.Edit:
+    from vaekit import faces, runner
     from vaekit.apps.frontalize.editor import Editor
 
     editor, finder = editing.open(Editor, threads), finding.finder()
 
-    def edit(item: batch.Input) -> batch.Edited:
+    def edit(item: runner.Input) -> runner.Edited:
         picture = editing.read(item.path)
         # A face alone is RGB and small enough for every format.
         paths = targets.paths(item, picture.pixels.shape if paste else (1, 1, 3), picture.pixels.dtype)
@@ -80,8 +80,8 @@ def _open(
             turned, like = editor(picture.pixels, chosen, turn), None
         targets.write(paths[0], turned, like=like)
         if chosen is None:
-            return batch.Edited(paths, picture.notes)
-        return batch.Edited(paths, picture.notes, {"faces": faces.described(found, [chosen])}, faces.summary(found))
+            return runner.Edited(paths, picture.notes)
+        return runner.Edited(paths, picture.notes, {"faces": faces.described(found, [chosen])}, faces.summary(found))
 
     return edit
 

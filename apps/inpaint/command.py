@@ -18,7 +18,7 @@ from vaekit.verbs import Editing, Files, Work, grouped
 if TYPE_CHECKING:
     import numpy as np
 
-    from vaekit import batch
+    from vaekit import runner
     from vaekit.apps.inpaint.editor import Fill
 
 
@@ -128,7 +128,7 @@ def inpaint(
 
       vaekit inpaint old.jpg --mask auto --save-mask found.png
     """
-    from vaekit import batch
+    from vaekit import runner
     from vaekit.errors import UserError
     from vaekit.inputs import check_readable
 
@@ -145,7 +145,7 @@ def inpaint(
     todo, saved = targets.inputs, None
     if save_mask:
         again = files.overwrite or files.skip_existing  # a mask may be there of an edit that was interrupted
-        saved = batch.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again, in_place=False)
+        saved = runner.Outputs(todo, save_mask, "mask", alone=len(todo) == 1, overwrite=again, in_place=False)
     opener = functools.partial(
         _open,
         holes=Holes(mask, editing, invert_mask, resize_mask, dilate, mask_threshold, saved),
@@ -160,15 +160,15 @@ def inpaint(
 def _open(
     threads: int,
     *,
-    targets: batch.Outputs,
+    targets: runner.Outputs,
     editing: Editing,
     holes: Holes,
     in_faces: bool | None,
     face_model: Path | None,
     seed: int | None,
     controls: dict,
-) -> batch.Edit:
-    from vaekit import batch, faces
+) -> runner.Edit:
+    from vaekit import faces, runner
     from vaekit.apps.inpaint.editor import Editor
 
     holes.open(threads)
@@ -179,7 +179,7 @@ def _open(
     tilts = faces.TILTS if in_faces else faces.TILTS[:1]
     look = functools.partial(faces.find_sure, finder=finder, tilts=tilts) if finder else None
 
-    def edit(item: batch.Input) -> batch.Edited:
+    def edit(item: runner.Input) -> runner.Edited:
         picture = editing.read(item.path)
         hole = holes(item, picture.pixels)
         paths = targets.paths(item, picture.pixels.shape, picture.pixels.dtype)
@@ -194,7 +194,7 @@ def _open(
             fills += repaired.fills
             targets.write(path, repaired.image, like=picture)
         notes = (*picture.notes, *_unsure(fills)) if hole.any() else (*picture.notes, holes.none)
-        return batch.Edited(paths, notes, {"fills": [fill._asdict() for fill in fills]}, _summary(fills))
+        return runner.Edited(paths, notes, {"fills": [fill._asdict() for fill in fills]}, _summary(fills))
 
     return edit
 
@@ -237,7 +237,7 @@ class Holes:
     resize: bool
     dilate: int
     threshold: float | None
-    save: batch.Outputs | None
+    save: runner.Outputs | None
     """Where masks are written."""
 
     only: np.ndarray | None = None
@@ -271,7 +271,7 @@ class Holes:
 
         return images.read_mask(path, invert=self.invert, max_pixels=self.editing.max_pixels)
 
-    def __call__(self, item: batch.Input, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, item: runner.Input, pixels: np.ndarray) -> np.ndarray:
         """What of a picture is a hole, [H, W] bool.
 
         Raises:
@@ -304,7 +304,7 @@ class Holes:
             raise ImageError(f"{item.path}: the mask covers the whole picture: nothing is left to repair it from")
         return hole
 
-    def keep(self, item: batch.Input, hole: np.ndarray, paths: list[Path]) -> None:
+    def keep(self, item: runner.Input, hole: np.ndarray, paths: list[Path]) -> None:
         """Write the mask, where that is asked for.
 
         Raises:

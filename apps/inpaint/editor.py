@@ -153,7 +153,7 @@ class Editor:
         """Fill a patch [H, W, 3] in 0..1, from the coarsest scale at which it is one tile to its own."""
         guess = None
         for height, width in scales(*hole.shape):
-            small, small_hole = shrink(patch, hole, (height, width))
+            small, small_hole = downscale_with_hole(patch, hole, (height, width))
             last = (height, width) == hole.shape
             for turn in range(iterations if last else 1):
                 if guess is not None and turn:
@@ -308,7 +308,7 @@ def scales(height: int, width: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def shrink(image: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def downscale_with_hole(image: np.ndarray, hole: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Average the known pixels down to `size`; a pixel of which less than half is known is a hole."""
     if size == hole.shape:
         return image, hole

@@ -8,7 +8,7 @@ from vaekit.apps.upscale.training import sharp_crop
 from vaekit.data import degrade, shrink
 from vaekit.metrics import psnr
 from vaekit.models.restorer import Restorer
-from vaekit.networks.upscaler import enlarge
+from vaekit.networks.enlarging import enlarge
 from vaekit.training import Task
 
 RIM = 8

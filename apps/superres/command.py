@@ -14,7 +14,7 @@ from vaekit import options
 from vaekit.verbs import Editing, Files, Work, grouped
 
 if TYPE_CHECKING:
-    from vaekit import batch
+    from vaekit import runner
 
 
 verbs = typer.Typer()
@@ -84,20 +84,20 @@ def _amount(clean: str) -> float | None:
 def _open(
     threads: int,
     *,
-    targets: batch.Outputs,
+    targets: runner.Outputs,
     editing: Editing,
     scale: float,
     detail: float,
     clean: float | None,
     seed: int | None,
-) -> batch.Edit:
-    from vaekit import batch, images
+) -> runner.Edit:
+    from vaekit import images, runner
     from vaekit.apps.superres.editor import Editor
 
     editor = editing.open(Editor, threads)
     alone = len(targets.inputs) == 1
 
-    def edit(item: batch.Input) -> batch.Edited:
+    def edit(item: runner.Input) -> runner.Edited:
         picture = editing.read(item.path)
         height, width = (round(scale * side) for side in picture.pixels.shape[:2])
         if height * width > editing.max_pixels:
@@ -115,13 +115,13 @@ def _open(
             with _bar(alone, item) as progress:
                 enlarged = editor(picture.pixels, scale, detail=detail, clean=amount, seed=drawn, progress=progress)
             targets.write(path, enlarged, like=picture)
-        return batch.Edited(paths, notes, {"clean": amount})
+        return runner.Edited(paths, notes, {"clean": amount})
 
     return edit
 
 
 @contextlib.contextmanager
-def _bar(alone: bool, item: batch.Input) -> Iterator[Callable[[float], object] | None]:
+def _bar(alone: bool, item: runner.Input) -> Iterator[Callable[[float], object] | None]:
     """What moves a bar for a lone picture, where somebody looks; a folder's bar counts pictures."""
     if not alone or not sys.stderr.isatty():
         yield None

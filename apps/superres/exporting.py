@@ -8,7 +8,7 @@ import tensorflow as tf
 from vaekit.apps.superres.editor import COLOUR, COLOUR_TAPS, SHARE, SLIGHT, SPECK, STRIDE, signature
 from vaekit.apps.superres.training import SuperResolver
 from vaekit.export import Exportable, any_size, decode_image, encode_image
-from vaekit.networks.upscaler import enlarge
+from vaekit.networks.enlarging import enlarge
 from vaekit.runtime import LEAST
 from vaekit.weights import ByteWeights
 

@@ -9,7 +9,7 @@ from vaekit.apps.upscale.training import sharp_crop
 from vaekit.data import degrade, shrink
 from vaekit.metrics import psnr
 from vaekit.models.image_cvaegan import ImageCVAEGAN
-from vaekit.networks.upscaler import fine_detail, residual_upscaler, severity_estimator, upscaled
+from vaekit.networks.enlarging import fine_detail, residual_upscaler, severity_estimator, upscaled
 from vaekit.training import Task
 
 STEP = 12

@@ -8,7 +8,7 @@ from vaekit.apps.superres.editor import LARGER
 from vaekit.data import shrink, to_unit
 from vaekit.metrics import psnr
 from vaekit.models.upscaler import Upscaler
-from vaekit.networks.upscaler import enlarge
+from vaekit.networks.enlarging import enlarge
 from vaekit.training import Task
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from vaekit.backends.batch import predicted
+from vaekit.backends.predict_data import predicted
 
 
 def train_step(model, state, data):

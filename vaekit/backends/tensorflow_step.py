@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from vaekit.backends.batch import predicted
+from vaekit.backends.predict_data import predicted
 from vaekit.backends.tensorflow_replicas import mean
 
 

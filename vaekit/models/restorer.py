@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaekit.game import AdversarialModel
-from vaekit.networks.upscaler import residual_upscaler, severity_estimator, upscaled
+from vaekit.networks.enlarging import residual_upscaler, severity_estimator, upscaled
 
 
 @keras.saving.register_keras_serializable("vaekit")

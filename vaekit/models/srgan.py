@@ -5,7 +5,7 @@ import keras
 from vaekit import losses
 from vaekit.game import AdversarialModel, Signature
 from vaekit.networks.convolutional import discriminator
-from vaekit.networks.upscaler import residual_upscaler, upscaled
+from vaekit.networks.enlarging import residual_upscaler, upscaled
 from vaekit.specs import Images, as_images
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from vaekit.networks.blocks import BilinearUpsampling, Conv2DTranspose, residual_block
-from vaekit.networks.upscaler import fine_detail
+from vaekit.networks.enlarging import fine_detail
 
 
 def segmentation_unet(channels: int, widths: tuple[int, ...] = (16, 32, 48, 64), outputs: int = 1) -> keras.Model:
