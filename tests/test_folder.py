@@ -89,6 +89,13 @@ def test_what_a_name_does_not_stand_for_is_told_in_one_line(here, name, message)
     assert "\n" not in str(caught.value)
 
 
+def test_brackets_of_a_folder_are_part_of_its_name_in_a_glob(here):
+    put("in[1]/a.png", "in[1]/b/c.png", "in1/d.png")
+    assert found("in[1]/*.png") == ["in[1]/a.png"]
+    assert found("in[1]/**/*.png") == ["in[1]/a.png", "in[1]/b/c.png"]
+    assert found("in[12]/*.png") == ["in1/d.png"]
+
+
 def test_brackets_may_be_part_of_a_name_and_a_tilde_is_the_home(here, monkeypatch):
     put("[1].png", "1.png", "home/a.png")
     assert found("[1].png") == ["[1].png"]

@@ -223,7 +223,13 @@ def _look_or_glob(name: str) -> os.stat_result | None:
 
 
 def expand(pattern: str) -> list[Path]:
-    """What a glob stands for, sorted; `**` is every folder at and below a place, as `walk` meets them."""
+    """What a glob stands for, sorted; `**` is every folder at and below a place, as `walk` meets them.
+
+    The brackets of a folder that there is are part of its name.
+    """
+    parts, plain = Path(pattern).parts, len(_head(pattern).parts)
+    if plain < len(parts):
+        pattern = os.path.join(glob.escape(os.path.join("", *parts[:plain])), *parts[plain:])
     head, stars, tail = _split(pattern)
     if not stars:
         return [Path(match) for match in sorted(glob.glob(pattern))]
@@ -247,7 +253,9 @@ def _split(pattern: str) -> tuple[str, bool, str]:
 def _head(pattern: str) -> Path:
     """The folder that all of a glob's matches lie below."""
     parts = Path(pattern).parts
-    plain = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    plain = 0
+    while plain < len(parts) - 1 and (not glob.has_magic(parts[plain]) or os.path.isdir(Path(*parts[: plain + 1]))):
+        plain += 1
     return Path(*parts[:plain])
 
 

@@ -13,11 +13,11 @@ from vaekit.specs import Images, Labels, as_images
 class PerceptualGAN(AdversarialModel):
     """A generator adds to the features of a small object what makes them like those of a large one.
 
-    The classifier learns from large objects. A generator sees the features of its first stage, where fine detail is
-    left, and its answer is added to those of its last. A discriminator tells such sums from the features of large
-    objects, and the classifier's head, the perceptual branch, has to know what they show. A batch holds "image"
-    [N, H, W, C], large objects, "small" [N, H, W, C], others that were shrunk and enlarged to that size again, in 0..1,
-    and "label" [N] and "small_label" [N], their classes.
+    The classifier learns from large objects and from what has become of small ones. A generator sees the features of
+    its first stage, where fine detail is left, and its answer is added to those of its last. A discriminator tells such
+    sums from the features of large objects, and the classifier's head, the perceptual branch, has to know what they
+    show. A batch holds "image" [N, H, W, C], large objects, "small" [N, H, W, C], others that were shrunk and enlarged
+    to that size again, in 0..1, and "label" [N] and "small_label" [N], their classes.
 
     Args:
         image_shape: (H, W, C).
@@ -58,7 +58,7 @@ class PerceptualGAN(AdversarialModel):
 
     # === Objective: eq. 2 to 5, without the branch of boxes ===
     def objective(self, batch, training=True):
-        """L_cls of large objects; L_cls + adversarial L_adv of F_s + G(f); -log D(F_l) - log(1 - D(F_s + G(f)))."""
+        """With R = F_s + G(f): L_cls(F_l) + L_cls(R); L_cls(R) + adversarial L_adv(R); -log D(F_l) - log(1 - D(R))."""
         _, large = self.stages(batch["image"], training=training)
         raised = self._raised(batch["small"], training)
         l_large = losses.class_loss(batch["label"], self.head(large, training=training))
@@ -67,7 +67,7 @@ class PerceptualGAN(AdversarialModel):
         l_gan = losses.real_log_loss(real) + losses.fake_log_loss(fake)
         return (
             {
-                "classifier": l_large,
+                "classifier": l_large + l_perceptual,
                 "generator": l_perceptual + self.adversarial * losses.real_log_loss(fake),
                 "discriminator": l_gan,
             },
