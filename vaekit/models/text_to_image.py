@@ -47,7 +47,8 @@ class TextToImage(AdversarialModel):
         # === Networks ===
         self.text_encoder = text_encoder(words, length, text_dim)
         self.generator = decoder(image_shape, latent_dim, base, text_dim)
-        self.discriminator = discriminator(image_shape, base, condition_dim=text_dim)
+        # Without normalisation: the variances of a batch would tell right captions from wrong ones all together.
+        self.discriminator = discriminator(image_shape, base, normalize=False, condition_dim=text_dim)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator, self.text_encoder]})
 
     # === Objective: algorithm 1 ===
@@ -76,6 +77,7 @@ class TextToImage(AdversarialModel):
     # === Use ===
     def draw(self, text, noise):
         """G(z, phi(t)): images [N, H, W, C] in 0..1 of captions [N, length] and noise [N, latent_dim]."""
+        noise = ops.convert_to_tensor(noise, "float32")
         return self.generator([noise, self.text_encoder(text, training=False)], training=False)
 
     def sample(self, text):
