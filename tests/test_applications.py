@@ -191,7 +191,9 @@ def test_words_behind_the_end_are_none():
 
 def test_an_evaluator_scores_inner_products():
     """r of a caption with its own picture 2, with the next one's 1: softplus(-2) + softplus(1) + softplus(of made)."""
-    model = Captioner((16, 16, 1), words=3, length=2, latent_dim=2, state_dim=3, embedding_dim=2, base=4)
+    model = Captioner(
+        (16, 16, 1), words=3, length=2, latent_dim=2, state_dim=3, embedding_dim=2, base=4, adversarial=1.0
+    )
     model.image_embedder = lambda x, training: ops.convert_to_tensor([[2.0, 1.0], [1.0, 2.0]])
     model.text_embedder = lambda words, training: ops.convert_to_tensor([[1.0, 0.0], [0.0, 1.0]])
     batch = {"image": np.zeros((2, 16, 16, 1), np.float32), "text": np.ones((2, 2), np.int32)}
