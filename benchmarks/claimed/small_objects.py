@@ -12,6 +12,8 @@ from vaekit.models.perceptual_gan import PerceptualGAN
 from vaekit.networks.convolutional import feature_classifier, feature_stages
 
 SMALL, STEPS, SEEDS, TRAINED_ON = 7, 2000, (0, 1, 2), 10000
+WEIGHTS = (0.0, 0.01, 0.1)
+"""Of the adversarial loss: 0 is the generator alone."""
 
 
 class Plain(AdversarialModel):
@@ -49,13 +51,18 @@ def main(trial: Trial) -> None:
     large, small = np.arange(TRAINED_ON), np.arange(TRAINED_ON, 2 * TRAINED_ON)
     arrays = {"image": x[large], "label": y[large], "small": shrunk(x[small]), "small_label": y[small]}
     test = shrunk(x_test)
-    found: dict[str, list] = {"one network for both": [], "Perceptual GAN": [], "its classifier alone": []}
+    found: dict[str, list] = {"one network for both": [], **{f"Perceptual GAN, adversary x {w:g}": [] for w in WEIGHTS}}
     for seed in SEEDS:
         plain = train(lambda: Plain((28, 28, 1), 10), arrays, trial.steps(STEPS), seed=seed)
         found["one network for both"].append(accuracy(y_test, in_parts(plain.logits, test)))
-        model = train(lambda: PerceptualGAN((28, 28, 1), 10), arrays, trial.steps(STEPS), seed=seed)
-        found["Perceptual GAN"].append(accuracy(y_test, in_parts(model.classify_small, test)))
-        found["its classifier alone"].append(accuracy(y_test, in_parts(model.classify_large, test)))
+        for weight in WEIGHTS:
+            model = train(
+                lambda weight=weight: PerceptualGAN((28, 28, 1), 10, adversarial=weight),
+                arrays, trial.steps(STEPS), seed=seed,
+            )  # fmt: skip
+            found[f"Perceptual GAN, adversary x {weight:g}"].append(
+                accuracy(y_test, in_parts(model.classify_small, test))
+            )
     lines = [f"{name} {mean_and_spread([100.0 * value for value in values])} %" for name, values in found.items()]
     say("above the network's without it", f"{', '.join(lines)} of {len(test)} digits of 7x7 pixels, 3 seeds")
 

@@ -39,7 +39,7 @@ class PerceptualGAN(AdversarialModel):
     terms = ("large", "perceptual", "gan")
     averaged = ("classifier", "generator")
 
-    def __init__(self, image_shape, classes, base=16, adversarial=0.1, **kwargs):
+    def __init__(self, image_shape, classes, base=16, adversarial=0.01, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.classes, self.base, self.adversarial = tuple(image_shape), classes, base, adversarial
         # === Networks ===
