@@ -47,7 +47,7 @@ class TextToImage(AdversarialModel):
         # === Networks ===
         self.text_encoder = text_encoder(words, length, text_dim)
         self.generator = decoder(image_shape, latent_dim, base, text_dim)
-        # Without normalisation: the variances of a batch would tell right captions from wrong ones all together.
+        # Without normalisation: the variances of a batch can tell right captions from wrong ones all together.
         self.discriminator = discriminator(image_shape, base, normalize=False, condition_dim=text_dim)
         self.set_players({"generator": [self.generator], "discriminator": [self.discriminator, self.text_encoder]})
 
