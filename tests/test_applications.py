@@ -165,15 +165,15 @@ def test_the_parts_of_a_source_are_those_of_its_items():
 
 
 def test_a_captioner_that_knows_the_next_word_writes_it():
-    """A writer that always scores the word after the last one, up to the end."""
+    """A decoder that always scores the word after the last one, up to the end."""
     model = Captioner((16, 16, 1), words=4, length=4, latent_dim=2, state_dim=3, embedding_dim=2, base=4)
 
-    def writer(inputs, training):
+    def word_decoder(inputs, training):
         word, state, _ = inputs
         following = ops.where(ops.sum(word, axis=-1, keepdims=True) == 0, ops.one_hot([1], 4), ops.roll(word, 1, -1))
         return 9.0 * following, state
 
-    model.writer = writer
+    model.word_decoder = word_decoder
     images = np.zeros((2, 16, 16, 1), np.float32)
     # 1, 2, 3, then 0: the end.
     assert ops.convert_to_numpy(model.caption(images)).tolist() == [[1, 2, 3, 0]] * 2
@@ -213,7 +213,7 @@ def test_an_untrained_generator_leaves_small_objects_as_they_are():
     np.testing.assert_allclose(ops.convert_to_numpy(small), ops.convert_to_numpy(large), atol=1e-6)
 
 
-def test_the_head_has_to_know_what_raised_features_show():
+def test_the_head_has_to_know_what_enhanced_features_show():
     model = PerceptualGAN((16, 16, 1), classes=3, base=4, adversarial=0.5)
     model.head = lambda features, training: ops.zeros((2, 3))
     model.discriminator = lambda features, training: ops.zeros((2, 1))

@@ -330,8 +330,8 @@ class Hosted:
 
     def __init__(self, limits, access=None):
         self.model = Waiting()
-        self.desk = ModelServer({"waiting": {1: self.model}}, {"waiting": {"stable": 1}}, limits)
-        app = create_app(self.desk, access)
+        self.model_server = ModelServer({"waiting": {1: self.model}}, {"waiting": {"stable": 1}}, limits)
+        app = create_app(self.model_server, access)
         config = uvicorn.Config(
             app, http=impatient(limits.receive), lifespan="off", log_level="error", timeout_graceful_shutdown=600
         )
@@ -349,7 +349,7 @@ class Hosted:
         self.uvicorn.should_exit = True
         self.thread.join()
         self.listening.close()
-        assert self.desk.close()
+        assert self.model_server.close()
 
     def predict(self, body=b'{"instances": [{"seed": 0}]}', headers=None):
         return ask(self.address, "/v1/models/waiting:predict", body, headers)
@@ -408,7 +408,7 @@ def test_a_full_queue_turns_away_at_once_and_goes_on():
 def test_who_sends_slowly_makes_way_for_others(monkeypatch):
     monkeypatch.setattr(receiving, "PATIENCE", 0.0)
     with Hosted(Limits(queue=1)) as hosted, hosted.half() as slow:
-        until(lambda: hosted.desk.room.places)
+        until(lambda: hosted.model_server.room.places)
         hosted.model.go.set()
         assert hosted.predict()[0] == 200
         assert first_line(slow) == "HTTP/1.1 408 Request Timeout"
@@ -424,8 +424,8 @@ def test_large_bodies_share_their_room(monkeypatch):
         hosted.model.go.set()
         assert hosted.predict()[0] == 200  # small ones have their own
         assert begun.result()[0] == 200
-        until(lambda: not hosted.desk.room.places)
-        assert hosted.desk.room.shared == 0
+        until(lambda: not hosted.model_server.room.places)
+        assert hosted.model_server.room.shared == 0
         assert hosted.predict(large)[0] == 200
 
 
@@ -460,7 +460,7 @@ def test_work_whose_client_is_gone_is_stopped_and_counted():
         with hosted.half(28, b'{"instances": [{"seed": 0}]}'):
             hosted.model.begun.get()
         hosted.model.cancelled.get()
-        until(lambda: not hosted.desk.room.places)
+        until(lambda: not hosted.model_server.room.places)
         until(lambda: 'vaekit_requests_total{model="waiting",status="499"} 1.0' in metrics(hosted.address))
         assert "vaekit_running_requests 0.0" in metrics(hosted.address)
 
@@ -468,7 +468,7 @@ def test_work_whose_client_is_gone_is_stopped_and_counted():
 def test_work_that_takes_too_long_is_stopped():
     with Hosted(Limits(seconds=0.01)) as hosted:
         assert hosted.predict() == (504, {"error": "no answer within 0.01 s"})
-        until(lambda: not hosted.desk.room.places)
+        until(lambda: not hosted.model_server.room.places)
 
 
 def test_short_requests_do_not_wait_behind_long_ones():
@@ -623,7 +623,7 @@ def test_models_are_listed_and_the_progress_of_a_named_request_told():
         hosted.model.go.set()
         assert begun.result()[0] == 200
         assert ask(hosted.address, "/progress/mine") == (200, {"progress": None})
-        assert not hosted.desk.progress
+        assert not hosted.model_server.progress
 
 
 def test_versions_have_labels_and_the_paths_of_tensorflow_serving_are_taken():

@@ -28,7 +28,7 @@ class Strategy(Protocol):
 
 
 def open_strategy(strategy: str | None) -> Strategy:
-    """A place by the name of its strategy.
+    """The strategy of this name.
 
     Args:
         strategy: None for one device; "mirrored" for all of this machine (tf.distribute); "multiworker" for several

@@ -225,7 +225,7 @@ def _look_or_glob(name: str) -> os.stat_result | None:
 def expand(pattern: str) -> list[Path]:
     """What a glob stands for, sorted; `**` is every folder at and below a place, as `walk` meets them.
 
-    The brackets of a folder that there is are part of its name.
+    Brackets in the name of an existing folder are taken literally.
     """
     parts, plain = Path(pattern).parts, len(_head(pattern).parts)
     if plain < len(parts):

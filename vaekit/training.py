@@ -165,36 +165,36 @@ def train(
     """
     run = Path(run)
     task = tasks(recipe.app)
-    place = open_strategy(strategy)
+    devices = open_strategy(strategy)
     if task.complete:
         recipe = task.complete(recipe)
     data = _data(recipe, task)
-    with contextlib.closing(data), checkpoints.lock(run) if place.chief else contextlib.nullcontext():
+    with contextlib.closing(data), checkpoints.lock(run) if devices.chief else contextlib.nullcontext():
         done = checkpoints.found(run)
         if done and not resume:
             raise RecipeError(f"{run} holds a training already: resume it, or name another folder")
         if done:
             _check_same(load_recipe_json(run / "recipe.json"), recipe, run)
-        if place.chief:
+        if devices.chief:
             # The run is found again from any folder.
             kept = recipe.model_copy(update={"root": os.path.abspath(os.path.expanduser(recipe.root))})
             checkpoints.write(run / "recipe.json", kept.model_dump_json(indent=1).encode())
         begun: dict[str, list] = {}
         for name in () if done else recipe.train.start:
             begun |= start(name)
-        if place.chief:
+        if devices.chief:
             if done:
                 provenance.go_on(run, command)
             else:
                 provenance.begin(run, recipe, data.source, command)
-        with place.scope():
+        with devices.scope():
             model = build(recipe, task)
         if done:
             data.epoch = checkpoints.load_newest(model, run)
         else:
             _start(model, begun)
         if not _ended(recipe, run, data.epoch):
-            _fit(model, recipe, task, run, place, data, progress)
+            _fit(model, recipe, task, run, devices, data, progress)
     return model
 
 
@@ -215,9 +215,11 @@ def _data(recipe: Recipe, task: Task) -> "Batches | DeviceBatches":
     return data
 
 
-def _fit(model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Strategy, data: Any, progress: bool) -> None:
+def _fit(
+    model: keras.Model, recipe: Recipe, task: Task, run: Path, devices: Strategy, data: Any, progress: bool
+) -> None:
     chosen: list[keras.callbacks.Callback] = [callbacks.StopOnNonFinite(run)]
-    if place.chief:
+    if devices.chief:
         schedule = recipe.train
         if schedule.validation_steps:
             kept = batches(recipe, task, "validation", steps=schedule.validation_steps)
@@ -229,12 +231,12 @@ def _fit(model: keras.Model, recipe: Recipe, task: Task, run: Path, place: Strat
             chosen.append(callbacks.Preview(run, task.preview, batches(recipe, task, "validation", steps=1)[0]))
         if keras.backend.backend() == "tensorflow":  # which its files need
             chosen.append(keras.callbacks.TensorBoard(run / "logs"))
-    place.fit(
+    devices.fit(
         model,
         data,
         initial_epoch=data.epoch,
         epochs=recipe.train.epochs,
-        verbose=("auto" if progress else 2) if place.chief else 0,
+        verbose=("auto" if progress else 2) if devices.chief else 0,
         callbacks=chosen,
     )
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from vaekit.data.captions import NAMED
 from vaekit.metrics import accuracy
 
 
@@ -34,10 +35,10 @@ class Trial:
         return max(1, round(count * self.share))
 
     def picture(self, name: str, pixels: np.ndarray) -> None:
-        """Write pixels [h, w, 3] float32 in 0..1 as a picture of this name, where pictures are wanted."""
+        """Write pixels [h, w, 3] uint8 as a picture of this name, where pictures are wanted."""
         if self.pictures is not None:
             self.pictures.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(self.pictures / f"{name}.png"), np.rint(255.0 * pixels[..., ::-1].clip(0.0, 1.0)))
+            cv2.imwrite(str(self.pictures / f"{name}.png"), pixels[..., ::-1])
 
     def features(self, own):
         """What Frechet distances are taken in: `own`, unless InceptionV3's were asked for."""
@@ -77,6 +78,21 @@ def people(data: Path, folder: str, side: int) -> tuple[np.ndarray, np.ndarray]:
         rows = list(csv.DictReader(file))
     images = np.stack([_read(data / folder / row["file"], side) for row in rows])
     return images, np.array([int(row["identity"]) for row in rows], "int32")
+
+
+def described_people(data: Path, side: int) -> tuple[np.ndarray, list[dict[str, int]], np.ndarray]:
+    """Faces of `celeb` and `celeb2` [N, side, side, 3], what captions may name of them, and which are kept [N].
+
+    Kept from training are the people whose number 15 divides.
+    """
+    images, attributes, kept = [], [], []
+    for folder in ("celeb", "celeb2"):
+        faces, who = people(data, folder, side)
+        with (data / f"{folder}.csv").open(encoding="utf-8") as file:
+            attributes += [{name: int(row[name]) for name in NAMED} for row in csv.DictReader(file)]
+        images.append(faces)
+        kept.append(who % 15 == 0)
+    return np.concatenate(images), attributes, np.concatenate(kept)
 
 
 def _read(path: Path, side: int) -> np.ndarray:
@@ -150,13 +166,6 @@ def drawn(model, count: int, labels=None) -> np.ndarray:
     return np.concatenate(parts).clip(0.0, 1.0)
 
 
-def drawn_of(model, text, noise=None) -> np.ndarray:
-    """Pictures of captions [N, length], of noise [N, latent_dim] where it is given."""
-    if noise is None:
-        return in_parts(model.sample, text).clip(0.0, 1.0)
-    return in_parts(model.draw, text, noise).clip(0.0, 1.0)
-
-
 def in_parts(call, *arrays) -> np.ndarray:
     """What a function of batches makes of arrays, 250 rows at a time."""
     parts = [call(*(a[i : i + 250] for a in arrays)) for i in range(0, len(arrays[0]), 250)]
@@ -204,16 +213,10 @@ def say(claimed: str, found: str) -> None:
     print(f"  claimed: {claimed}\n  found:   {found}", flush=True)
 
 
-def sheet(rows) -> np.ndarray:
-    """Rows of as many pictures [N, h, w, 1 or 3] as one picture [R h, N w, 3]."""
-    lines = [np.concatenate(list(np.broadcast_to(row, (*np.shape(row)[:3], 3))), axis=1) for row in rows]
-    return np.concatenate(lines).astype(np.float32)
-
-
 INKS = np.array(
     [
-        (0.12, 0.47, 0.71), (1.0, 0.5, 0.05), (0.17, 0.63, 0.17), (0.84, 0.15, 0.16), (0.58, 0.4, 0.74),
-        (0.55, 0.34, 0.29), (0.89, 0.47, 0.76), (0.5, 0.5, 0.5), (0.74, 0.74, 0.13), (0.09, 0.75, 0.81),
+        (31, 120, 181), (255, 128, 13), (43, 161, 43), (214, 38, 41), (148, 102, 189),
+        (140, 87, 74), (227, 120, 194), (128, 128, 128), (189, 189, 33), (23, 191, 207),
     ]
 )  # fmt: skip
 """Colours of the ten digits, and of curves."""
@@ -221,7 +224,7 @@ INKS = np.array(
 
 def scatter(points: np.ndarray, labels: np.ndarray, side: int = 360) -> np.ndarray:
     """Points [N, 2] as dots, a colour a label, within three standard deviations; [side, side, 3]."""
-    picture = np.ones((side, side, 3), np.float32)
+    picture = np.full((side, side, 3), 255, np.uint8)
     reach = 3.0 * np.maximum(points.std(axis=0), 1e-6)
     places = np.rint((0.5 + 0.5 * (points - points.mean(axis=0)) / reach) * (side - 1)).astype(int)
     for place, label in zip(places, labels, strict=True):
@@ -231,10 +234,10 @@ def scatter(points: np.ndarray, labels: np.ndarray, side: int = 360) -> np.ndarr
 
 def plot(x: np.ndarray, pairs, low: float, high: float, size=(360, 720)) -> np.ndarray:
     """Pairs of curves over x, the first of each grey and broad, the second coloured and thin; [h, w, 3]."""
-    picture = np.ones((*size, 3), np.float32)
+    picture = np.full((*size, 3), 255, np.uint8)
     across = (x - x[0]) / (x[-1] - x[0]) * (size[1] - 1)
     for number, curves in enumerate(pairs):
-        for values, colour, width in zip(curves, ((0.8, 0.8, 0.8), INKS[number].tolist()), (5, 1), strict=True):
+        for values, colour, width in zip(curves, ((204, 204, 204), INKS[number].tolist()), (5, 1), strict=True):
             up = (1.0 - (values - low) / (high - low)) * (size[0] - 9) + 4
             shown = ~np.isnan(up)
             line = np.rint(np.stack([across[shown], up[shown]], axis=-1)).astype(np.int32)

@@ -3,7 +3,8 @@
 import numpy as np
 from features import Features
 
-from claimed.common import Trial, in_parts, say, sheet, train
+from claimed.common import Trial, in_parts, say, train
+from vaekit.apps.family.tasks import sheet
 from vaekit.data.rendered import PARTS, RenderedFaces, parts, render
 from vaekit.metrics import frechet_distance
 from vaekit.models.pix2pix import Pix2Pix
@@ -27,7 +28,7 @@ def main(trial: Trial) -> None:
         drawn = np.concatenate([in_parts(model.translate, maps_test[i : i + 20]) for i in range(0, TESTED_ON, 20)])
         rows.append(drawn[:6])
         lines.append(f"{name} {frechet_distance(features(drawn), known):.2f}")
-    trial.picture("pix2pixhd", sheet(rows))
+    trial.picture("pix2pixhd", sheet(np.stack(rows)))
     say("FD below pix2pix's", f"FD {', '.join(lines)} ({TESTED_ON} faces of people that nobody trained on)")
 
 

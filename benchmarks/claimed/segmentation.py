@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from claimed.common import Trial, in_parts, mean_and_spread, say, sheet, train
+from claimed.common import Trial, in_parts, mean_and_spread, say, train
+from vaekit.apps.family.tasks import sheet
 from vaekit.data.rendered import PARTS, RenderedFaces, parts, render
 from vaekit.models.adversarial_segmenter import AdversarialSegmenter
 
@@ -27,7 +28,7 @@ def main(trial: Trial) -> None:
             found[weight].append(100.0 * mean_iou(truth.argmax(axis=-1), answers))
             if seed == 0:
                 rows.append(coloured(answers[:10]))
-    trial.picture("segmentation", sheet([*rows, coloured(truth[:10].argmax(axis=-1))]))
+    trial.picture("segmentation", sheet(np.stack([*rows, coloured(truth[:10].argmax(axis=-1))])))
     lines = [f"{'with it' if weight else 'cross-entropy'} {mean_and_spread(found[weight])} %" for weight in WEIGHTS]
     say("mean IoU above the same network's without the adversary", f"{', '.join(lines)} ({TESTED_ON} faces, 3 seeds)")
 

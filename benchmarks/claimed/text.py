@@ -1,12 +1,11 @@
 """Pictures show what their caption names (GAN-CLS, Reed et al. 2016)."""
 
-import csv
-
 import numpy as np
 from judge import Judge
 
-from claimed.common import Trial, adam, drawn_of, people, say, sheet, train
-from vaekit.data.captions import NAMED, Vocabulary, describe
+from claimed.common import Trial, adam, described_people, in_parts, say, train
+from vaekit.apps.family.tasks import sheet
+from vaekit.data.captions import Vocabulary, describe
 from vaekit.models.text_to_image import TextToImage
 
 SIDE, STEPS, CAPTIONS = 48, 5000, 1000
@@ -16,35 +15,28 @@ EDITS = {"Male": ("woman", "man"), "Smiling": ("young", "smiling young"), "Eyegl
 
 def main(trial: Trial) -> None:
     """How often a judge that never saw the model finds what captions of `celeb` and `celeb2` faces name."""
-    images, attributes = [], []
-    for folder in ("celeb", "celeb2"):
-        faces, who = people(trial.data, folder, SIDE)
-        with (trial.data / f"{folder}.csv").open(encoding="utf-8") as file:
-            rows = [{name: int(row[name]) for name in NAMED} for row in csv.DictReader(file)]
-        kept = who % 15 != 0
-        images.append(faces[kept])
-        attributes += [row for row, ours in zip(rows, kept, strict=True) if ours]
+    x, attributes, kept = described_people(trial.data, SIDE)
     rng = np.random.default_rng(0)
     captions = [describe(row, rng) for row in attributes]
     vocabulary = Vocabulary(captions)
-    print(f"  {len(captions)} faces, {len(vocabulary.words) - 1} words, such as: {captions[0]}", flush=True)
-    x = np.concatenate(images)
+    text = vocabulary.encode(captions)
+    print(f"  {np.sum(~kept)} faces, {len(vocabulary.words) - 1} words, such as: {captions[0]}", flush=True)
     model = train(
         lambda: TextToImage((SIDE, SIDE, 3), len(vocabulary.words), vocabulary.length),
-        {"image": x, "text": vocabulary.encode(captions)}, trial.steps(STEPS), flip=True, optimizers=adam,
+        {"image": x[~kept], "text": text[~kept]}, trial.steps(STEPS), flip=True, optimizers=adam,
     )  # fmt: skip
     judge = Judge()
-    chosen = rng.choice(len(captions), CAPTIONS, replace=False)
+    chosen = rng.permutation(np.flatnonzero(kept))[:CAPTIONS]
     named = np.array([[attributes[i][name] for name in CHECKED] for i in chosen])
     columns = [judge.names.index(name) for name in CHECKED]
-    own = drawn_of(model, vocabulary.encode([captions[i] for i in chosen]))
+    own = in_parts(model.sample, text[chosen])
     lines = []
     for name, faces in (("drawn", own), ("the real faces", x[chosen])):
         right = (judge(faces)[0][:, columns] > 0.5) == named
         lines.append(f"{name} {balanced(right, named):.1%} ({each(right, named)})")
     say(
         "what is named is seen in 80 %, mean of those with and those without it",
-        f"{'; '.join(lines)}, {CAPTIONS} captions",
+        f"{'; '.join(lines)}, captions of {len(chosen)} faces of people not trained on",
     )
     edited(model, vocabulary, judge, trial)
 
@@ -56,7 +48,7 @@ def edited(model, vocabulary: Vocabulary, judge: Judge, trial: Trial) -> None:
     lines, rows = [], []
     for name, (before, after) in EDITS.items():
         texts = [base[name].format(word).strip() for word in (before, after)]
-        pictures = [drawn_of(model, np.repeat(vocabulary.encode([text]), 200, axis=0), noise) for text in texts]
+        pictures = [in_parts(model.draw, np.repeat(vocabulary.encode([text]), 200, axis=0), noise) for text in texts]
         rows += [some[:10] for some in pictures]
         change = (judge(pictures[1])[0] - judge(pictures[0])[0]).mean(axis=0)
         others = [judge.names.index(other) for other in CHECKED if other != name]
@@ -64,7 +56,7 @@ def edited(model, vocabulary: Vocabulary, judge: Judge, trial: Trial) -> None:
             f"{texts[0]} -> {texts[1]}: {name} {change[judge.names.index(name)]:+.2f}, "
             f"the others by {np.abs(change[others]).mean():.2f}"
         )
-    trial.picture("text", sheet(rows))
+    trial.picture("text", sheet(np.stack(rows)))
     say("text edits change what they name", "; ".join(lines))
 
 

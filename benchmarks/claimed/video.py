@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from claimed.common import Trial, in_parts, mnist, say, sheet, train
+from claimed.common import Trial, in_parts, mnist, say, train
+from vaekit.apps.family.tasks import sheet
 from vaekit.models.video_predictor import VideoPredictor
 
 SIDE, KNOWN, AHEAD = 48, 4, 3
@@ -32,7 +33,7 @@ def main(trial: Trial) -> None:
             for i in (0, AHEAD - 1)
         ]
         lines.append(f"{name}: {'; '.join(figures)}")
-    trial.picture("video", sheet([*rows, truth[:10, ..., AHEAD - 1 :]]))
+    trial.picture("video", sheet(np.stack([*rows, truth[:10, ..., AHEAD - 1 :]])))
     say(
         "sharpness above L2's at its PSNR - .5 dB",
         f"PSNR, sharpness of the first and the third frame: {' | '.join(lines)} ({TESTED_ON} clips of test digits)",

@@ -15,11 +15,11 @@ from vaekit.specs import Images, Vectors, as_images
 class Captioner(AdversarialModel):
     """A generator writes a caption of a picture and of noise; an evaluator says whether a caption suits a picture.
 
-    r(I, S) is the sigmoid of the inner product of the picture's and the caption's embeddings. Captions of people are
-    told from those of other pictures, and from generated ones. Words are chosen by Gumbel-softmax (Jang et al. 2017),
-    one-hot with the soft choice's gradient, where the paper has policy gradients with rollouts; likelihood keeps its
-    share, in place of the paper's training before. A batch holds "image" [N, H, W, C] in 0..1 and "text" [N, length],
-    numbers of words, 0 behind a caption's end.
+    r(I, S) is the sigmoid of the inner product of the picture's and the caption's embeddings. The evaluator learns to
+    tell captions by people from captions of other pictures and from generated ones. Words are chosen by Gumbel-softmax
+    (Jang et al. 2017), one-hot with the gradient of the softmax, where the paper has policy gradients with rollouts.
+    The likelihood of people's captions stays in the generator's loss, where the paper pretrains with it. A batch holds
+    "image" [N, H, W, C] in 0..1 and "text" [N, length], numbers of words, 0 behind a caption's end.
 
     Args:
         image_shape: (H, W, C).
@@ -56,12 +56,15 @@ class Captioner(AdversarialModel):
         self.latent_dim, self.state_dim, self.embedding_dim = latent_dim, state_dim, embedding_dim
         self.base, self.likelihood, self.adversarial, self.temperature = base, likelihood, adversarial, temperature
         # === Networks ===
-        self.looker = encoder(image_shape, state_dim, base)
-        self.writer = next_word(words, state_dim, latent_dim)
+        self.image_encoder = encoder(image_shape, state_dim, base)
+        self.word_decoder = next_word(words, state_dim, latent_dim)
         self.image_embedder = encoder(image_shape, embedding_dim, base, normalize=False)
         self.text_embedder = text_encoder(words, length, embedding_dim, one_hot=True)
         self.set_players(
-            {"generator": [self.looker, self.writer], "evaluator": [self.image_embedder, self.text_embedder]}
+            {
+                "generator": [self.image_encoder, self.word_decoder],
+                "evaluator": [self.image_embedder, self.text_embedder],
+            }
         )
 
     # === Objective: eq. 2 and 8, whose weights alpha and beta are 1; the generator's with likelihood beside it ===
@@ -70,12 +73,11 @@ class Captioner(AdversarialModel):
         x, text = batch["image"], ops.cast(batch["text"], "int32")
         people = ops.one_hot(text, self.words, dtype="float32")
         count = ops.shape(x)[0]
-        features = ops.tanh(self.looker(x, training=training))
+        features = ops.tanh(self.image_encoder(x, training=training))
         silent = ops.zeros((count, self.latent_dim))
         told = self._written(features, silent, training, lambda place, _: people[:, place])[0]
         l_likelihood = losses.pixel_class_loss(people, told)
-        uniform = self.random_uniform((count, self.length, self.words))
-        gumbel = -ops.log(1e-7 - ops.log(uniform + 1e-7))
+        gumbel = self._gumbel(count)
         noise = self.random_normal((count, self.latent_dim))
         written = self._written(
             features, noise, training, lambda place, scores: self._chosen(scores + gumbel[:, place])
@@ -105,16 +107,15 @@ class Captioner(AdversarialModel):
 
     def write(self, images, noise):
         """The captions [N, length] int32 of images [N, H, W, C] in 0..1 and noise [N, latent_dim]."""
-        features, noise = ops.tanh(self.looker(as_images(images), training=False)), ops.convert_to_tensor(noise)
+        features, noise = ops.tanh(self.image_encoder(as_images(images), training=False)), ops.convert_to_tensor(noise)
         return self._numbers(self._written(features, noise, False, lambda place, scores: self._hard(scores))[1])
 
     def sample(self, images, temperature: float = 1.0):
         """Captions [N, length] int32 whose words are drawn from softmax(logits / temperature), without noise else."""
         images = as_images(images)
         count = ops.shape(images)[0]
-        uniform = self.random_uniform((count, self.length, self.words))
-        gumbel = -temperature * ops.log(1e-7 - ops.log(uniform + 1e-7))
-        features = ops.tanh(self.looker(images, training=False))
+        gumbel = temperature * self._gumbel(count)
+        features = ops.tanh(self.image_encoder(images, training=False))
         silent = ops.zeros((count, self.latent_dim))
         choose = lambda place, scores: self._hard(scores + gumbel[:, place])  # noqa: E731
         return self._numbers(self._written(features, silent, False, choose)[1])
@@ -135,14 +136,19 @@ class Captioner(AdversarialModel):
 
     def _written(self, features, noise, training: bool, choose):
         """Scores and words [N, length, words], one word after the other, each by choose(place, scores [N, words])."""
-        state, word = features, ops.zeros_like(features[:, :1]) * ops.zeros((1, self.words))
+        state, word = features, ops.zeros((ops.shape(features)[0], self.words))
         scores, words = [], []
         for place in range(self.length):
-            score, state = self.writer([word, state, noise], training=training)
+            score, state = self.word_decoder([word, state, noise], training=training)
             word = choose(place, score)
             scores.append(score)
             words.append(word)
         return ops.stack(scores, axis=1), ops.stack(words, axis=1)
+
+    def _gumbel(self, count: int):
+        """Noise [count, length, words] of the standard Gumbel distribution."""
+        uniform = self.random_uniform((count, self.length, self.words))
+        return -ops.log(1e-7 - ops.log(uniform + 1e-7))
 
     def _chosen(self, scores):
         """One-hot [N, words], with the gradient of softmax(scores / temperature)."""

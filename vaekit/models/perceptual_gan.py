@@ -13,11 +13,11 @@ from vaekit.specs import Images, Labels, as_images
 class PerceptualGAN(AdversarialModel):
     """A generator adds to the features of a small object what makes them like those of a large one.
 
-    The classifier learns from large objects and from what has become of small ones. A generator sees the features of
-    its first stage, where fine detail is left, and its answer is added to those of its last. A discriminator tells such
-    sums from the features of large objects, and the classifier's head, the perceptual branch, has to know what they
-    show. A batch holds "image" [N, H, W, C], large objects, "small" [N, H, W, C], others that were shrunk and enlarged
-    to that size again, in 0..1, and "label" [N] and "small_label" [N], their classes.
+    The classifier learns from large objects and from the enhanced features of small ones. A generator sees the features
+    of its first stage, where fine detail is left, and its answer is added to those of its last. A discriminator tells
+    such sums from the features of large objects, and the classifier's head, the perceptual branch, has to know what
+    they show. A batch holds "image" [N, H, W, C], large objects, "small" [N, H, W, C], others that were shrunk and
+    enlarged to that size again, in 0..1, and "label" [N] and "small_label" [N], their classes.
 
     Args:
         image_shape: (H, W, C).
@@ -60,10 +60,10 @@ class PerceptualGAN(AdversarialModel):
     def objective(self, batch, training=True):
         """With R = F_s + G(f): L_cls(F_l) + L_cls(R); L_cls(R) + adversarial L_adv(R); -log D(F_l) - log(1 - D(R))."""
         _, large = self.stages(batch["image"], training=training)
-        raised = self._raised(batch["small"], training)
+        enhanced = self._enhanced(batch["small"], training)
         l_large = losses.class_loss(batch["label"], self.head(large, training=training))
-        l_perceptual = losses.class_loss(batch["small_label"], self.head(raised, training=training))
-        real, fake = (self.discriminator(features, training=training) for features in (large, raised))
+        l_perceptual = losses.class_loss(batch["small_label"], self.head(enhanced, training=training))
+        real, fake = (self.discriminator(features, training=training) for features in (large, enhanced))
         l_gan = losses.real_log_loss(real) + losses.fake_log_loss(fake)
         return (
             {
@@ -82,7 +82,7 @@ class PerceptualGAN(AdversarialModel):
     # === Use ===
     def classify_small(self, images):
         """Probabilities [N, k] of small objects, enlarged to [N, H, W, C] in 0..1."""
-        return ops.softmax(self.head(self._raised(as_images(images), False), training=False))
+        return ops.softmax(self.head(self._enhanced(as_images(images), False), training=False))
 
     def classify_large(self, images):
         """Probabilities [N, k] of large objects [N, H, W, C] in 0..1, without the generator."""
@@ -103,7 +103,7 @@ class PerceptualGAN(AdversarialModel):
             "classify_large": Signature(pictures, self.classify_large, "probabilities"),
         }
 
-    def _raised(self, small, training: bool):
+    def _enhanced(self, small, training: bool):
         """F_s + G(f)."""
         first, last = self.stages(small, training=training)
         return last + self.generator(first, training=training)

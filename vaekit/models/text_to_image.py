@@ -84,6 +84,10 @@ class TextToImage(AdversarialModel):
         """Images [N, H, W, C] in 0..1 of captions [N, length]."""
         return self.draw(text, self.random_normal((ops.shape(text)[0], self.latent_dim)))
 
+    def translate(self, text):
+        """G(0, phi(t)): the same image for a caption each time."""
+        return self.draw(text, ops.zeros((ops.shape(text)[0], self.latent_dim)))
+
     @property
     def takes(self):
         """Images as x, captions as y."""
@@ -91,16 +95,13 @@ class TextToImage(AdversarialModel):
 
     @property
     def signatures(self):
-        """`sample`, which draws the same picture for a caption, and `draw`, which takes the noise."""
+        """`translate`, and `draw`, which takes the noise."""
         text = {"text": self._captions}
         return {
-            "sample": Signature(text, self._plain, "image"),
+            "translate": Signature(text, self.translate, "image"),
             "draw": Signature({**text, "noise": Vectors((self.latent_dim,))}, self.draw, "image"),
         }
 
     @property
     def _captions(self):
         return Vectors((self.length,))
-
-    def _plain(self, text):
-        return self.draw(text, ops.zeros((ops.shape(text)[0], self.latent_dim)))

@@ -42,7 +42,7 @@ class ThreeClassVAEGAN(VAEGAN):
         (2, 16, 16, 3)
     """
 
-    logits = 3
+    discriminator_outputs = 3
     undecided = math.log(3.0)
 
     def __init__(self, image_shape, latent_dim=128, base=32, gamma=1e-3, fool=1.0, **kwargs):

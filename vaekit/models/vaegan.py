@@ -44,7 +44,7 @@ class VAEGAN(Generative):
     terms: tuple[str, ...] = ("kl", "likelihood", "gan")
     averaged = ("decoder",)
     replaceable = ("encoder", "decoder", "discriminator")
-    logits = 1
+    discriminator_outputs = 1
     """Outputs of the discriminator."""
     undecided = 0.68
     """Its losses where it only guesses, round which `gated` lets both play: about log 2."""
@@ -58,7 +58,9 @@ class VAEGAN(Generative):
         # === Networks ===
         self.encoder = self.network("encoder", gaussian_encoder, image_shape, latent_dim, base)
         self.decoder = self.network("decoder", decoder, image_shape, latent_dim, base)
-        self.discriminator = self.network("discriminator", discriminator, image_shape, base, outputs=self.logits)
+        self.discriminator = self.network(
+            "discriminator", discriminator, image_shape, base, outputs=self.discriminator_outputs
+        )
         self.set_players({"encoder": [self.encoder], "decoder": [self.decoder], "discriminator": [self.discriminator]})
 
     # === Objective: Algorithm 1 ===

@@ -223,7 +223,7 @@ async def _watch(request: Request, place: Place) -> None:
     place.close(RequestError("the client went away", 499))
 
 
-def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
+def create_app(model_server: ModelServer, access: Access | None = None) -> ASGIApp:
     """The web application: `/v1/models/...`, `/health`, `/monitoring/prometheus/metrics`, and a page at `/`."""
     access = access or Access()
     page = resources.files("vaekit.serving").joinpath("page", "index.html").read_text("utf-8")
@@ -233,23 +233,23 @@ def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
         if found is None:
             raise HTTPException(400)
         name, version, label, metadata = found.groups()
-        model = desk.find(name, version, label)
+        model = model_server.find(name, version, label)
         if metadata:
             return _json(model.metadata())
         every = version is None and label is None
-        return _json(contract.status([*desk.models[name]] if every else [model.version]))
+        return _json(contract.status([*model_server.models[name]] if every else [model.version]))
 
     async def health(_: Request) -> Response:
         return _json({"status": "ok"})
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(desk.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(model_server.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def index(_: Request) -> Response:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": PAGE})
 
     async def models(_: Request) -> Response:
-        newest = [desk.find(name) for name in desk.models]
+        newest = [model_server.find(name) for name in model_server.models]
         newest.sort(key=lambda model: list(apps.found()).index(model.card["app"]))
         told = [
             {"name": each.name, "version": str(each.version), "terms": each.card.get("terms", "")} for each in newest
@@ -257,7 +257,7 @@ def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
         return _json({"models": told})
 
     async def progress(request: Request) -> Response:
-        return _json({"progress": desk.progress.get(request.path_params["name"])})
+        return _json({"progress": model_server.progress.get(request.path_params["name"])})
 
     async def told(_: Request, why: Exception) -> Response:
         assert isinstance(why, RequestError)
@@ -275,7 +275,7 @@ def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
     app: ASGIApp = Starlette(
         routes=[
             Route("/v1/models", models),
-            Route("/v1/{rest:path}", desk.predict, methods=["POST"]),
+            Route("/v1/{rest:path}", model_server.predict, methods=["POST"]),
             Route("/v1/{rest:path}", describe),
             Route("/health", health),
             Route("/monitoring/prometheus/metrics", metrics),
@@ -289,7 +289,7 @@ def create_app(desk: ModelServer, access: Access | None = None) -> ASGIApp:
     if access.origins:
         headers = ["Authorization", "Content-Type", "Content-Encoding"]
         app = CORSMiddleware(app, access.origins, allow_methods=["GET", "POST"], allow_headers=headers)
-    return Counting(SecurityHeaders(app), desk)
+    return Counting(SecurityHeaders(app), model_server)
 
 
 def _json(answer: dict) -> Response:
@@ -299,8 +299,8 @@ def _json(answer: dict) -> Response:
 class Counting:
     """Middleware: counts the requests of models by the status of their answers."""
 
-    def __init__(self, app: ASGIApp, desk: ModelServer):
-        self.app, self.desk = app, desk
+    def __init__(self, app: ASGIApp, model_server: ModelServer):
+        self.app, self.model_server = app, model_server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -309,7 +309,7 @@ class Counting:
             await self.app(scope, receive, send)
             return
         found = re.match(r"/v1/models/([^/:]+)", path, re.IGNORECASE)
-        name = found[1] if found and found[1] in self.desk.models else "none"
+        name = found[1] if found and found[1] in self.model_server.models else "none"
         status = 500
 
         async def counted(message: Message) -> None:
@@ -321,15 +321,15 @@ class Counting:
         try:
             await self.app(scope, receive, counted)
         finally:
-            self.desk.requests.labels(name, status).inc()
+            self.model_server.requests.labels(name, status).inc()
 
 
 class _Server(uvicorn.Server):
     """Stops in order when it is told to for the first time, and at once the second time."""
 
-    def __init__(self, config: uvicorn.Config, desk: ModelServer):
+    def __init__(self, config: uvicorn.Config, model_server: ModelServer):
         super().__init__(config)
-        self.desk = desk
+        self.model_server = model_server
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Of SIGINT and SIGTERM."""
@@ -344,8 +344,8 @@ class _Server(uvicorn.Server):
             for connection in [*self.server_state.connections]:  # of clients that do not take their answers
                 connection.transport.abort()
 
-        self.desk.stop()
-        asyncio.get_running_loop().call_later(self.desk.limits.graceful + 1.0, abort)
+        self.model_server.stop()
+        asyncio.get_running_loop().call_later(self.model_server.limits.graceful + 1.0, abort)
         await super().shutdown(sockets)
 
 
@@ -383,9 +383,9 @@ def serve(
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as why:
         raise UserError(f"{host}:{port}: {why.strerror or why}") from None
-    desk = ModelServer(models, labels or {}, limits)
+    model_server = ModelServer(models, labels or {}, limits)
     config = uvicorn.Config(
-        create_app(desk, access),
+        create_app(model_server, access),
         http=impatient(limits.receive),
         ws="none",
         lifespan="off",
@@ -394,12 +394,12 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=int(limits.graceful) + 5,
     )
-    server = _Server(config, desk)
+    server = _Server(config, model_server)
     with listening:
         name = f"[{host}]" if ":" in host else host
         for told in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them later, and gives them back
             signal.signal(told, server.handle_exit)
         ready(f"http://{name}:{listening.getsockname()[1]}")
         server.run(sockets=[listening])
-    if not desk.close():
+    if not model_server.close():
         _end(0)  # every client has been told; a thread that works on its last tile is not waited for
